@@ -1,0 +1,1 @@
+//! StarknetOS run to Cairo proof with S-two, and its verifier.

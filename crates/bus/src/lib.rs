@@ -1,0 +1,1 @@
+//! Events and jobs: one trait, two implementations (NATS JetStream; embedded).

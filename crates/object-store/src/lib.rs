@@ -1,0 +1,1 @@
+//! Witnesses, proofs and classes: file system or S3.

@@ -1,0 +1,1 @@
+//! Starknet's Merkle-Patricia tries: bulk update, proofs, commitment facts.

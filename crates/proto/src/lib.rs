@@ -1,0 +1,1 @@
+//! Generated gRPC code, and typed conversions between the wire and the domain.

@@ -1,0 +1,1 @@
+//! The StarknetOS program, its input, its hints, its output.

@@ -1,0 +1,4 @@
+# Sourced by every script: where things are. Override SIDEREAL_CACHE to keep them elsewhere.
+export SIDEREAL_CACHE="${SIDEREAL_CACHE:-$HOME/.cache/sidereal}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$SIDEREAL_CACHE/target}"
+export PATH="$SIDEREAL_CACHE/bin:$SIDEREAL_CACHE/node/node_modules/.bin:$PATH"

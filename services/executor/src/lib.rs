@@ -1,0 +1,1 @@
+//! Executes blocks as a replayable stream, and queries on a pool of their own.

@@ -1,0 +1,1 @@
+//! JSON-RPC and gRPC for wallets and tools.

@@ -1,0 +1,1 @@
+//! Pulls proving jobs, runs the prover in a process of its own, delivers proofs.

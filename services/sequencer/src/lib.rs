@@ -1,0 +1,1 @@
+//! Mempool and block production; the only writer of the chain store.
