@@ -2,3 +2,4 @@
 export SIDEREAL_CACHE="${SIDEREAL_CACHE:-$HOME/.cache/sidereal}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$SIDEREAL_CACHE/target}"
 export PATH="$SIDEREAL_CACHE/bin:$SIDEREAL_CACHE/node/node_modules/.bin:$PATH"
+export RUSTC_BOOTSTRAP=1
