@@ -49,7 +49,10 @@ pub fn class_hash(field: &str, bytes: &[u8]) -> Result<ClassHash, ConversionErro
     felt(field, bytes).map(ClassHash)
 }
 
-pub fn compiled_class_hash(field: &str, bytes: &[u8]) -> Result<CompiledClassHash, ConversionError> {
+pub fn compiled_class_hash(
+    field: &str,
+    bytes: &[u8],
+) -> Result<CompiledClassHash, ConversionError> {
     felt(field, bytes).map(CompiledClassHash)
 }
 

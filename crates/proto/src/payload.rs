@@ -8,9 +8,8 @@ use crate::error::{ConversionError, ConversionProblem};
 
 /// Writes a payload field.
 pub fn encode<T: Serialize>(field: &str, value: &T) -> Result<Vec<u8>, ConversionError> {
-    serde_json::to_vec(value).map_err(|error| {
-        ConversionError::new(field, ConversionProblem::Payload(error.to_string()))
-    })
+    serde_json::to_vec(value)
+        .map_err(|error| ConversionError::new(field, ConversionProblem::Payload(error.to_string())))
 }
 
 /// Reads a payload field.
@@ -18,7 +17,6 @@ pub fn decode<T: DeserializeOwned>(field: &str, bytes: &[u8]) -> Result<T, Conve
     if bytes.is_empty() {
         return Err(ConversionError::new(field, ConversionProblem::Missing));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        ConversionError::new(field, ConversionProblem::Payload(error.to_string()))
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| ConversionError::new(field, ConversionProblem::Payload(error.to_string())))
 }

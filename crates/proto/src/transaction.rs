@@ -11,8 +11,9 @@ use starknet_api::transaction::fields::{
     ProofFacts, ResourceBounds, Tip, TransactionSignature, ValidResourceBounds,
 };
 use starknet_api::transaction::{
-    DeclareTransaction, DeclareTransactionV3, DeployAccountTransaction, DeployAccountTransactionV3,
-    DeployTransactionTrait as _, InvokeTransaction, InvokeTransactionV3, Transaction, TransactionHash,
+    CalculateContractAddress as _, DeclareTransaction, DeclareTransactionV3,
+    DeployAccountTransaction, DeployAccountTransactionV3, InvokeTransaction, InvokeTransactionV3,
+    Transaction, TransactionHash,
 };
 
 use crate::error::{ConversionError, ConversionProblem};
@@ -106,11 +107,8 @@ pub fn to_wire(
 
 /// Reads a transaction. The claimed hash is only claimed: whoever relies on it recomputes it.
 pub fn from_wire(wire: types::Transaction) -> Result<ReceivedTransaction, ConversionError> {
-    let claimed_hash = if wire.hash.is_empty() {
-        None
-    } else {
-        Some(felt::transaction_hash("hash", &wire.hash)?)
-    };
+    let claimed_hash =
+        if wire.hash.is_empty() { None } else { Some(felt::transaction_hash("hash", &wire.hash)?) };
     let missing = |field: &str| ConversionError::new(field, ConversionProblem::Missing);
     let transaction = match wire.kind.ok_or_else(|| missing("kind"))? {
         types::transaction::Kind::Invoke(tx) => {
@@ -229,14 +227,20 @@ impl Common {
                 "nonce_data_availability_mode",
                 wire.nonce_data_availability_mode,
             )?,
-            fee_mode: mode_from_wire("fee_data_availability_mode", wire.fee_data_availability_mode)?,
+            fee_mode: mode_from_wire(
+                "fee_data_availability_mode",
+                wire.fee_data_availability_mode,
+            )?,
         })
     }
 }
 
 fn bounds_to_wire(bounds: &ValidResourceBounds) -> Result<types::ResourceBounds, ConversionError> {
     let ValidResourceBounds::AllResources(all) = bounds else {
-        return Err(ConversionError::new("resource_bounds.l1_data_gas", ConversionProblem::Missing));
+        return Err(ConversionError::new(
+            "resource_bounds.l1_data_gas",
+            ConversionProblem::Missing,
+        ));
     };
     let one = |bound: &ResourceBounds| {
         Some(types::ResourceBound {
@@ -258,7 +262,8 @@ fn bounds_from_wire(
         wire.ok_or_else(|| ConversionError::new("resource_bounds", ConversionProblem::Missing))?;
     let one = |name: &str, bound: Option<types::ResourceBound>| {
         let field = format!("resource_bounds.{name}");
-        let bound = bound.ok_or_else(|| ConversionError::new(&field, ConversionProblem::Missing))?;
+        let bound =
+            bound.ok_or_else(|| ConversionError::new(&field, ConversionProblem::Missing))?;
         let price: [u8; 16] = bound.max_price_per_unit.as_slice().try_into().map_err(|_| {
             ConversionError::new(
                 format!("{field}.max_price_per_unit"),
@@ -288,9 +293,7 @@ fn mode_from_wire(field: &str, mode: u32) -> Result<DataAvailabilityMode, Conver
     match mode {
         0 => Ok(DataAvailabilityMode::L1),
         1 => Ok(DataAvailabilityMode::L2),
-        other => {
-            Err(ConversionError::new(field, ConversionProblem::OutOfRange(other.to_string())))
-        }
+        other => Err(ConversionError::new(field, ConversionProblem::OutOfRange(other.to_string()))),
     }
 }
 
@@ -328,7 +331,8 @@ mod tests {
     }
 
     fn wire() -> types::Transaction {
-        let transaction = Transaction::DeployAccount(DeployAccountTransaction::V3(deploy_account()));
+        let transaction =
+            Transaction::DeployAccount(DeployAccountTransaction::V3(deploy_account()));
         to_wire(&TransactionHash(Felt::from(42)), &transaction).unwrap()
     }
 
