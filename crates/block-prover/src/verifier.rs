@@ -1,0 +1,186 @@
+//! The verifier of block proofs. It needs no prover, no witness and no network, and takes milliseconds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cairo_air::air::{MemorySection, PublicData};
+use cairo_air::verifier::{CairoVerificationError, verify_cairo_ex};
+use num_traits::Zero;
+use starknet_types_core::felt::Felt;
+use stwo::core::fields::qm31::SecureField;
+use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
+
+use crate::audit::{AuditError, audit};
+use crate::bootloader::{Bootloader, BootloaderError, bootloader_output};
+use crate::precompute::{PREPROCESSED, pinned_root};
+use crate::proof::{BlockProof, CairoProof};
+use crate::prover::panic_message;
+use crate::settings::{MIN_SECURITY_BITS, SecurityParameters};
+
+/// What an accepted proof says: the program with this hash, run to its end, wrote this output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedRun {
+    /// Blake2s hash of the program that ran as the bootloader's task.
+    pub program_hash: Felt,
+    /// Everything that the program wrote.
+    pub output: Vec<Felt>,
+}
+
+/// Why a proof is refused; one variant for each check.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The verifier itself is not what it should be.
+    #[error("prepare the verifier")]
+    Bootloader(#[source] BootloaderError),
+    /// The parameters are not the standard ones.
+    #[error(
+        "security parameters {found} are not the standard ones ({bits} bits; {MIN_SECURITY_BITS} are required)"
+    )]
+    Security {
+        /// The parameters in the proof.
+        found: String,
+        /// The security that they claim.
+        bits: u32,
+    },
+    /// The channel starts from another state than honest provers use.
+    #[error("channel salt {0} instead of 0")]
+    Salt(u32),
+    /// Another preprocessed trace than the pinned one.
+    #[error("the preprocessed trace is not {PREPROCESSED:?} with its pinned commitment")]
+    PreprocessedRoot,
+    /// The proof's form, see [`AuditError`].
+    #[error("the proof's form is wrong")]
+    Form(#[source] AuditError),
+    /// Claimed sums belong to other components than are claimed.
+    #[error("claimed sums and claimed components differ")]
+    UnboundSum,
+    /// Another program than the pinned bootloader ran.
+    #[error("public memory does not hold the pinned bootloader: {0}")]
+    Program(&'static str),
+    /// The bootloader's output is not the hash of the claimed program hash and output.
+    #[error("the bootloader's output does not commit to the claimed program hash and output: {0}")]
+    Output(&'static str),
+    /// S-two's verifier says no.
+    #[error("the STARK does not verify")]
+    Stark(#[source] CairoVerificationError),
+    /// S-two's verifier panicked, which is how it refuses claims that contradict themselves.
+    #[error("the proof contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+/// Checks a proof completely and returns what it proves.
+///
+/// In this order:
+///
+/// 1. the security parameters are exactly [`SecurityParameters::STANDARD`], which is worth at least
+///    [`MIN_SECURITY_BITS`] bits, and the channel is unsalted;
+/// 2. the preprocessed trace is the pinned variant with the pinned commitment;
+/// 3. the proof has the form that S-two's verifier presupposes: canonical field elements, log sizes in range,
+///    and no claimed sum without its component (see [`AuditError`] and [`VerifyError::UnboundSum`]);
+/// 4. public memory holds the pinned bootloader's bytecode from address 1 up to the initial stack, nothing else;
+/// 5. the output segment follows the final stack, is one felt long, and that felt is [`bootloader_output`] of the
+///    claimed program hash and output;
+/// 6. the STARK itself verifies: commitments, lookups, out-of-domain samples, FRI, proofs of work.
+///
+/// Whether the program hash is that of StarknetOS is for the caller to say.
+pub fn verify(proof: &BlockProof) -> Result<VerifiedRun, VerifyError> {
+    let bootloader = Bootloader::get().map_err(VerifyError::Bootloader)?;
+    check_parameters(&proof.cairo)?;
+    check_form(&proof.cairo)?;
+    let public = &proof.cairo.claim.public_data;
+    check_program(public, bootloader.bytecode())?;
+    check_output(public, bootloader_output(proof.program_hash, &proof.output))?;
+    check_stark(proof.cairo.clone())?;
+    Ok(VerifiedRun { program_hash: proof.program_hash, output: proof.output.clone() })
+}
+
+fn check_parameters(proof: &CairoProof) -> Result<(), VerifyError> {
+    let found = proof.stark_proof.config;
+    let standard = SecurityParameters::STANDARD;
+    if found != standard.pcs_config() || standard.security_bits() < MIN_SECURITY_BITS {
+        let fri = found.fri_config;
+        let bits = SecurityParameters {
+            pow_bits: found.pow_bits,
+            log_blowup: fri.log_blowup_factor,
+            queries: fri.n_queries,
+        }
+        .security_bits();
+        return Err(VerifyError::Security { found: format!("{found:?}"), bits });
+    }
+    if proof.channel_salt != 0 {
+        return Err(VerifyError::Salt(proof.channel_salt));
+    }
+    if proof.preprocessed_trace_variant != PREPROCESSED
+        || proof.stark_proof.commitments.first() != Some(&pinned_root())
+    {
+        return Err(VerifyError::PreprocessedRoot);
+    }
+    Ok(())
+}
+
+fn check_form(proof: &CairoProof) -> Result<(), VerifyError> {
+    let components = audit(proof).map_err(VerifyError::Form)?;
+    if components.claimed != components.summed {
+        return Err(VerifyError::UnboundSum);
+    }
+    // The table of large memory values is several components with one sum each; the lookup balance takes only
+    // their total, so the total must be theirs.
+    let (Some(claim), Some(sums)) =
+        (&proof.claim.memory_id_to_big, &proof.interaction_claim.memory_id_to_big)
+    else {
+        return Err(VerifyError::UnboundSum);
+    };
+    let total = sums.big_claimed_sums.iter().fold(SecureField::zero(), |total, sum| total + *sum);
+    if claim.big_log_sizes.len() != sums.big_claimed_sums.len() || total != sums.claimed_sum {
+        return Err(VerifyError::UnboundSum);
+    }
+    Ok(())
+}
+
+fn check_program(public: &PublicData, bytecode: &[Felt]) -> Result<(), VerifyError> {
+    let program = &public.public_memory.program;
+    if program.len() != bytecode.len() {
+        return Err(VerifyError::Program("its length differs"));
+    }
+    if !holds(program, bytecode) {
+        return Err(VerifyError::Program("its bytecode differs"));
+    }
+    // The program lies at the initial program counter, which is 1; two cells lie between it and the stack.
+    let stack = u32::try_from(1 + bytecode.len() + 2).ok();
+    if public.initial_state.pc.0 != 1 || Some(public.initial_state.ap.0) != stack {
+        return Err(VerifyError::Program("it does not fill the memory below the stack"));
+    }
+    Ok(())
+}
+
+fn check_output(public: &PublicData, expected: Felt) -> Result<(), VerifyError> {
+    let memory = &public.public_memory;
+    let range = memory.public_segments.output;
+    if range.start_ptr.value != public.final_state.ap.0
+        || range.stop_ptr.value.checked_sub(range.start_ptr.value) != Some(1)
+    {
+        return Err(VerifyError::Output("its segment is not one felt after the final stack"));
+    }
+    if !holds(&memory.output, &[expected]) {
+        return Err(VerifyError::Output("the hash differs"));
+    }
+    Ok(())
+}
+
+/// Whether a section of public memory holds exactly these felts.
+fn holds(section: &MemorySection, felts: &[Felt]) -> bool {
+    section.len() == felts.len()
+        && section.iter().zip(felts).all(|((_, limbs), felt)| {
+            let mut bytes = [0; 32];
+            for (chunk, limb) in bytes.chunks_exact_mut(4).zip(limbs) {
+                chunk.copy_from_slice(&limb.to_le_bytes());
+            }
+            bytes == felt.to_bytes_le()
+        })
+}
+
+fn check_stark(proof: CairoProof) -> Result<(), VerifyError> {
+    // S-two's verifier asserts what it could return; none of its state outlives the call.
+    catch_unwind(AssertUnwindSafe(|| verify_cairo_ex::<Blake2sM31MerkleChannel>(proof, true)))
+        .map_err(|payload| VerifyError::Contradiction(panic_message(&*payload)))?
+        .map_err(VerifyError::Stark)
+}
