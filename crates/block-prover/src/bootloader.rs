@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-use cairo_program_runner_lib::hints::program_hash::{ProgramHashError, compute_program_hash_chain};
 use cairo_program_runner_lib::hints::types::HashFunc;
 use cairo_program_runner_lib::types::{
     PrivacySimpleBootloaderInput, RunMode, SimpleBootloaderInput, Task, TaskSpec,
@@ -11,6 +10,7 @@ use cairo_program_runner_lib::types::{
 use cairo_program_runner_lib::{
     PRIVACY_SIMPLE_BOOTLOADER_COMPILED_JSON, ProgramInput, cairo_run_program,
 };
+use cairo_program_runner_lib::{ProgramHashError, compute_program_hash_chain};
 use cairo_vm::hint_processor::hint_processor_definition::HintProcessor;
 use cairo_vm::types::errors::program_errors::ProgramError;
 use cairo_vm::types::layout_name::LayoutName;
@@ -34,9 +34,9 @@ pub enum BootloaderError {
     /// The embedded bootloader does not parse.
     #[error("read the embedded bootloader")]
     Program(#[source] ProgramError),
-    /// A program's hash cannot be computed.
-    #[error("compute a program's Blake2s hash")]
-    Hash(#[source] ProgramHashError),
+    /// A program's hash cannot be computed. (The cause is no `std::error::Error`.)
+    #[error("compute a program's Blake2s hash: {0}")]
+    Hash(ProgramHashError),
     /// The embedded bootloader is another program than the verifier knows.
     #[error("the embedded bootloader has hash {found:#x}, and {PINNED_BOOTLOADER_HASH} is pinned")]
     NotPinned {
