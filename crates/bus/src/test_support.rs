@@ -1,0 +1,1 @@
+//! A real NATS server for tests: own port, own store, restartable. [`NatsServer`].

@@ -1,0 +1,105 @@
+//! Names of objects.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Name of an object: segments of `[a-z0-9._-]` divided by `/`, none of them empty or beginning with a dot.
+/// So a key is a safe relative path and a safe S3 key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(String);
+
+/// A string that is no object key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key:?} is not an object key (segments of [a-z0-9._-] divided by '/', at most 512 bytes)")]
+pub struct BadKey {
+    /// The string as given, cut to 600 bytes at most.
+    pub key: String,
+}
+
+impl ObjectKey {
+    /// Checks a key that came from elsewhere (a database row, a message).
+    pub fn parse(key: &str) -> Result<Self, BadKey> {
+        let fine = key.len() <= 512
+            && key.split('/').all(|segment| {
+                !segment.is_empty()
+                    && !segment.starts_with('.')
+                    && segment.bytes().all(is_segment_byte)
+            });
+        if fine {
+            Ok(Self(key.to_owned()))
+        } else {
+            Err(BadKey { key: key.chars().take(150).collect() })
+        }
+    }
+
+    /// `witnesses/<block>-<hash>.bin`, with the block hash as `0x…` in lower case.
+    pub fn witness(block: u64, block_hash: impl fmt::LowerHex) -> Self {
+        Self(format!("witnesses/{block}-{block_hash:#x}.bin"))
+    }
+
+    /// `proofs/<block>-<hash>.bin`, with the block hash as `0x…` in lower case.
+    pub fn proof(block: u64, block_hash: impl fmt::LowerHex) -> Self {
+        Self(format!("proofs/{block}-{block_hash:#x}.bin"))
+    }
+
+    /// `classes/sierra/<class_hash>.json.zst`.
+    pub fn sierra_class(class_hash: impl fmt::LowerHex) -> Self {
+        Self(format!("classes/sierra/{class_hash:#x}.json.zst"))
+    }
+
+    /// `classes/casm/<class_hash>.json.zst`.
+    pub fn casm_class(class_hash: impl fmt::LowerHex) -> Self {
+        Self(format!("classes/casm/{class_hash:#x}.json.zst"))
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_segment_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ObjectKey {
+    type Err = BadKey;
+
+    fn from_str(key: &str) -> Result<Self, BadKey> {
+        Self::parse(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pins down that no key can leave the store's folder or hide in it.
+    #[test]
+    fn traversal_and_hidden_names_are_refused() {
+        for bad in [
+            "", "/", "a/", "/a", "a//b", "../a", "a/../b", "a/./b", ".a", "a\\b", "A", "a b",
+            "a\0b",
+        ] {
+            assert!(ObjectKey::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(ObjectKey::parse(&"a".repeat(513)).is_err());
+        assert!(ObjectKey::parse("proofs/1-0xabc.bin").is_ok());
+    }
+
+    /// Pins down the layout that services agree on.
+    #[test]
+    fn the_layout_of_the_store() {
+        assert_eq!(ObjectKey::witness(7, 0xabc_u32).as_str(), "witnesses/7-0xabc.bin");
+        assert_eq!(ObjectKey::proof(7, 0xabc_u32).as_str(), "proofs/7-0xabc.bin");
+        assert_eq!(ObjectKey::casm_class(0x1_u8).as_str(), "classes/casm/0x1.json.zst");
+        assert_eq!(ObjectKey::sierra_class(0x1_u8).as_str(), "classes/sierra/0x1.json.zst");
+        assert!(ObjectKey::parse(ObjectKey::sierra_class(0x1_u8).as_str()).is_ok());
+    }
+}
