@@ -1,0 +1,2 @@
+pub mod iterator;
+pub mod collect;

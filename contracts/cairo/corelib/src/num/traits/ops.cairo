@@ -1,0 +1,4 @@
+pub mod checked;
+pub mod overflowing;
+pub mod saturating;
+pub mod wrapping;
