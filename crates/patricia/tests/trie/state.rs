@@ -1,9 +1,8 @@
 //! Pins down the global state commitment, against published values and across blocks.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::now;
 use sidereal_patricia::state::{
     AccessedKeys, StateRoots, StateTries, StateTriesUpdate, class_leaf,
 };
@@ -11,7 +10,6 @@ use sidereal_patricia::{ContractLeaf, MemoryNodes};
 use starknet_api::core::{ClassHash, CompiledClassHash, ContractAddress, Nonce};
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
-use support::now;
 
 fn felt(hex: &str) -> Felt {
     Felt::from_hex(hex).unwrap()

@@ -2,15 +2,13 @@
 //! that the next update needs is found; proofs show exactly what is there; and the commitment facts carry
 //! StarknetOS through both traversals with the same siblings.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
+use crate::support::{OsTraversal, load, naive_root};
 use proptest::prelude::*;
 use sidereal_patricia::{MemoryNodes, PedersenTrie, PoseidonTrie, TrieHash, TrieUpdate, verify};
 use starknet_types_core::felt::Felt;
-use support::{OsTraversal, load, naive_root};
 
 /// Keys that collide in long prefixes, so that edges split and merge at every height.
 fn key() -> impl Strategy<Value = Felt> {
