@@ -1,0 +1,172 @@
+//! The state that blocks and queries are executed over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use blockifier::execution::contract_class::RunnableCompiledClass;
+use blockifier::state::errors::StateError;
+use blockifier::state::state_api::{StateReader, StateResult};
+use starknet_api::core::{ClassHash, CompiledClassHash, ContractAddress, Nonce};
+use starknet_api::state::{StorageKey, ThinStateDiff};
+use starknet_types_core::felt::Felt;
+
+use crate::classes::Classes;
+use crate::outcome::InitialReads;
+
+/// Why a value of the state cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the state's {what} cannot be read")]
+pub struct StateValueError {
+    /// What was asked for.
+    pub what: String,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The values of Starknet's state after one block. What was never written is zero. Implementations may
+/// block: they are called from execution threads.
+pub trait StateValues: Send + Sync {
+    /// The value at `key` in the storage of `contract`.
+    fn storage(&self, contract: ContractAddress, key: StorageKey) -> Result<Felt, StateValueError>;
+    /// The nonce of `contract`.
+    fn nonce(&self, contract: ContractAddress) -> Result<Nonce, StateValueError>;
+    /// The class hash of `contract`; zero if it is not deployed.
+    fn class_hash(&self, contract: ContractAddress) -> Result<ClassHash, StateValueError>;
+    /// The compiled class hash of `class`; zero if it is not declared.
+    fn compiled_class_hash(&self, class: ClassHash) -> Result<CompiledClassHash, StateValueError>;
+}
+
+/// Values and classes together, as blockifier reads them. Cheap to clone.
+#[derive(Clone)]
+pub struct BlockState {
+    values: Arc<dyn StateValues>,
+    classes: Arc<dyn Classes>,
+}
+
+impl BlockState {
+    /// The state with these values, whose classes come from `classes`.
+    pub fn new(values: Arc<dyn StateValues>, classes: Arc<dyn Classes>) -> Self {
+        Self { values, classes }
+    }
+
+    /// The classes.
+    pub fn classes(&self) -> &Arc<dyn Classes> {
+        &self.classes
+    }
+
+    /// The values.
+    pub fn values(&self) -> &Arc<dyn StateValues> {
+        &self.values
+    }
+}
+
+impl StateReader for BlockState {
+    fn get_storage_at(&self, contract: ContractAddress, key: StorageKey) -> StateResult<Felt> {
+        self.values.storage(contract, key).map_err(read_error)
+    }
+
+    fn get_nonce_at(&self, contract: ContractAddress) -> StateResult<Nonce> {
+        self.values.nonce(contract).map_err(read_error)
+    }
+
+    fn get_class_hash_at(&self, contract: ContractAddress) -> StateResult<ClassHash> {
+        self.values.class_hash(contract).map_err(read_error)
+    }
+
+    fn get_compiled_class(&self, class_hash: ClassHash) -> StateResult<RunnableCompiledClass> {
+        // A class may be in the class store before it is declared in the state.
+        if self.get_compiled_class_hash(class_hash)?.0 == Felt::ZERO {
+            return Err(StateError::UndeclaredClassHash(class_hash));
+        }
+        self.classes
+            .runnable(class_hash)
+            .map_err(|error| StateError::StateReadError(with_causes(&error)))?
+            .ok_or_else(|| {
+                StateError::StateReadError(format!(
+                    "class {class_hash} is declared, but the class store does not have it"
+                ))
+            })
+    }
+
+    fn get_compiled_class_hash(&self, class_hash: ClassHash) -> StateResult<CompiledClassHash> {
+        self.values.compiled_class_hash(class_hash).map_err(read_error)
+    }
+
+    fn get_compiled_class_hash_v2(
+        &self,
+        class_hash: ClassHash,
+        _compiled_class: &RunnableCompiledClass,
+    ) -> StateResult<CompiledClassHash> {
+        // Asked for only by the migration to Blake class hashes, which protocol version 0.13.5 does not have.
+        Err(StateError::MissingCompiledClassHashV2(class_hash))
+    }
+}
+
+/// Blockifier's error for a failed read is a string.
+fn read_error(error: StateValueError) -> StateError {
+    StateError::StateReadError(with_causes(&error))
+}
+
+/// The error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// A state in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    values: InitialReads,
+}
+
+impl MemoryState {
+    /// The state with these values.
+    pub fn new(values: InitialReads) -> Self {
+        Self { values }
+    }
+
+    /// Applies a block's changes.
+    pub fn apply(&mut self, diff: &ThinStateDiff) {
+        for (contract, entries) in &diff.storage_diffs {
+            let storage = self.values.storage.entry(*contract).or_default();
+            storage.extend(entries.iter().map(|(key, value)| (*key, *value)));
+        }
+        self.values.nonces.extend(diff.nonces.iter().map(|(address, nonce)| (*address, *nonce)));
+        self.values
+            .class_hashes
+            .extend(diff.deployed_contracts.iter().map(|(address, class)| (*address, *class)));
+        self.values.compiled_class_hashes.extend(
+            diff.class_hash_to_compiled_class_hash.iter().map(|(class, hash)| (*class, *hash)),
+        );
+    }
+}
+
+impl StateValues for MemoryState {
+    fn storage(&self, contract: ContractAddress, key: StorageKey) -> Result<Felt, StateValueError> {
+        let value = self.values.storage.get(&contract).and_then(|storage| storage.get(&key));
+        Ok(value.copied().unwrap_or_default())
+    }
+
+    fn nonce(&self, contract: ContractAddress) -> Result<Nonce, StateValueError> {
+        Ok(copied(&self.values.nonces, contract))
+    }
+
+    fn class_hash(&self, contract: ContractAddress) -> Result<ClassHash, StateValueError> {
+        Ok(copied(&self.values.class_hashes, contract))
+    }
+
+    fn compiled_class_hash(&self, class: ClassHash) -> Result<CompiledClassHash, StateValueError> {
+        Ok(copied(&self.values.compiled_class_hashes, class))
+    }
+}
+
+fn copied<K: Ord, V: Copy + Default>(map: &BTreeMap<K, V>, key: K) -> V {
+    map.get(&key).copied().unwrap_or_default()
+}
