@@ -1,0 +1,89 @@
+//! Taking one job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sidereal_bus::{Bus, BusError, Headers, Lease};
+use sidereal_service::{Classified, ErrorClass, error_chain};
+
+use crate::heartbeat::Lifeline;
+use crate::job::ProveJob;
+
+/// A job in our hands.
+#[derive(Debug)]
+pub struct Assignment {
+    /// What to do.
+    pub job: ProveJob,
+    /// The hold on it.
+    pub lease: Lease,
+    /// What travelled with it: the trace context.
+    pub headers: Headers,
+}
+
+/// No job could be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PickError {
+    /// The bus failed.
+    #[error("take a job")]
+    Bus(#[source] BusError),
+    /// The thread of the bus connection is gone.
+    #[error("the thread that holds the bus connection has ended")]
+    Lifeline,
+}
+
+impl Classified for PickError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Bus(error) => error.class(),
+            Self::Lifeline => ErrorClass::Internal,
+        }
+    }
+}
+
+/// Takes jobs, one at a time.
+#[async_trait]
+pub trait Picker: Send + Sync {
+    /// The next job, or none within `wait`. Cancelling it may leave a job leased that nobody works on until the
+    /// lease is over, so it is not to be cancelled lightly.
+    async fn pick(&self, wait: Duration) -> Result<Option<Assignment>, PickError>;
+}
+
+/// Takes jobs from a queue of the bus.
+pub struct BusPicker {
+    bus: Arc<dyn Bus>,
+    queue: String,
+    lifeline: Arc<Lifeline>,
+}
+
+impl BusPicker {
+    /// Calls of `bus` are made on the runtime of `lifeline`, on which it must have been opened.
+    pub fn new(bus: Arc<dyn Bus>, queue: String, lifeline: Arc<Lifeline>) -> Self {
+        Self { bus, queue, lifeline }
+    }
+}
+
+#[async_trait]
+impl Picker for BusPicker {
+    async fn pick(&self, wait: Duration) -> Result<Option<Assignment>, PickError> {
+        let (bus, queue) = (self.bus.clone(), self.queue.clone());
+        let pull = async move {
+            let Some(lease) = bus.pull(&queue, wait).await.map_err(PickError::Bus)? else {
+                return Ok(None);
+            };
+            match ProveJob::read(lease.job()) {
+                Ok(job) => {
+                    let headers = lease.job().headers.clone();
+                    Ok(Some(Assignment { job, lease, headers }))
+                }
+                Err(error) => {
+                    let cause = error_chain(&error);
+                    tracing::error!(job = lease.job().job_id, cause, "a job cannot be read");
+                    lease.fail(&cause).await.map_err(PickError::Bus)?;
+                    Ok(None)
+                }
+            }
+        };
+        self.lifeline.run(pull).await.map_err(|_| PickError::Lifeline)?
+    }
+}
