@@ -232,10 +232,7 @@ impl BlockExecutor {
         let executable = match self.executable(transaction) {
             Ok(executable) => executable,
             Err(error) => {
-                let reason = match &error {
-                    TransactionError::Class { .. } => RejectionReason::InvalidClass,
-                    _ => RejectionReason::Malformed,
-                };
+                let reason = crate::query::transaction_reason(&error);
                 return rejected(reason, crate::state::with_causes(&error));
             }
         };
