@@ -1,6 +1,6 @@
 # Debian packages: the linker's and Cairo Native's libraries, and the protobuf compiler.
 packages=(
-  build-essential pkg-config cmake git curl ca-certificates python3 python3-venv patch
+  build-essential pkg-config cmake git curl ca-certificates python3 python3-venv python3-dev patch zstd
   protobuf-compiler libprotobuf-dev libgmp-dev
   llvm-19-dev libmlir-19-dev mlir-19-tools libpolly-19-dev clang-19 libclang-19-dev
   libzstd-dev libz3-dev libxml2-dev zlib1g-dev
@@ -12,7 +12,7 @@ has_tool() {
   case "$1" in
     nodejs | npm) command -v "${1%js}" >/dev/null ;;
     golang-go) command -v go >/dev/null ;;
-    python3 | cmake | git | curl | patch) command -v "$1" >/dev/null ;;
+    python3 | cmake | git | curl | patch | zstd) command -v "$1" >/dev/null ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
     *) return 1 ;;
   esac

@@ -1,0 +1,80 @@
+// Stands between the clients and the gateway, and validates every request and response that passes.
+//
+//   node validating-proxy.mjs SPECS_FOLDER TARGET_URL
+//
+// Prints `listening on <port>`. GET /report answers what passed and what was wrong:
+//   { "methods": { "<name>": { "results": n, "errors": n } }, "problems": [ { "method", "problem" } ] }
+// A client may send what is wrong on purpose (header `x-expect-bad-request`): then only the response counts.
+import { createServer } from 'node:http';
+import { Specification } from './schema.mjs';
+
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+const MAX_PROBLEMS = 50;
+
+const [specsFolder, target] = process.argv.slice(2);
+if (!specsFolder || !target) {
+  console.error('usage: validating-proxy.mjs SPECS_FOLDER TARGET_URL');
+  process.exit(2);
+}
+const specification = new Specification(specsFolder);
+const methods = {};
+const problems = [];
+
+function note(method, found) {
+  for (const problem of found) {
+    if (problems.length < MAX_PROBLEMS) problems.push({ method, problem });
+  }
+}
+
+function check(request, response, requestCounts) {
+  const counts = (methods[request.method] ??= { results: 0, errors: 0 });
+  if (response && 'result' in response) counts.results += 1;
+  else counts.errors += 1;
+  if (requestCounts) note(request.method, specification.requestProblems(request));
+  note(request.method, specification.responseProblems(request, response ?? {}));
+}
+
+async function readBody(stream) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new Error('the body is larger than the proxy reads');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+const server = createServer(async (incoming, outgoing) => {
+  if (incoming.method === 'GET' && incoming.url === '/report') {
+    outgoing.setHeader('content-type', 'application/json');
+    outgoing.end(JSON.stringify({ methods, problems }));
+    return;
+  }
+  try {
+    const body = await readBody(incoming);
+    const answer = await fetch(new URL(incoming.url, target), {
+      method: incoming.method,
+      headers: { 'content-type': incoming.headers['content-type'] ?? 'application/json' },
+      body: incoming.method === 'POST' ? body : undefined,
+    });
+    const text = await answer.text();
+    if (incoming.method === 'POST' && answer.ok) {
+      const requests = [JSON.parse(body.toString())].flat();
+      const responses = [JSON.parse(text)].flat();
+      const requestCounts = incoming.headers['x-expect-bad-request'] === undefined;
+      for (const request of requests) {
+        const id = JSON.stringify(request.id);
+        check(request, responses.find((response) => JSON.stringify(response.id) === id), requestCounts);
+      }
+    }
+    outgoing.statusCode = answer.status;
+    outgoing.setHeader('content-type', answer.headers.get('content-type') ?? 'application/json');
+    outgoing.end(text);
+  } catch (error) {
+    outgoing.statusCode = 502;
+    outgoing.end(`the proxy could not pass this on: ${error.message}`);
+  }
+});
+
+server.listen(0, '127.0.0.1', () => console.log(`listening on ${server.address().port}`));

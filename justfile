@@ -1,0 +1,55 @@
+# Recipes for developers. `just` alone lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+_default:
+    @just --list
+
+# Install what is missing: toolchain, libraries, StarknetOS, contracts; with the servers and clients of the tests.
+setup:
+    scripts/setup --tests
+
+# Build everything that runs.
+build:
+    source scripts/env.sh && cargo build -p sidereal
+
+# A chain in one process, with accounts, endpoints, and a line per block and per proof.
+dev *arguments:
+    source scripts/env.sh && cargo run -q -p sidereal -- dev {{arguments}}
+
+# Send load to a running chain.
+load *arguments:
+    source scripts/env.sh && cargo run -q -p sidereal -- load {{arguments}}
+
+# Walk from a transaction to the proof of its block.
+verify transaction:
+    source scripts/env.sh && cargo run -q -p sidereal -- verify {{transaction}}
+
+# Everything that the tests are: formatting, lints, licences, unit and integration tests, one real proof.
+test:
+    scripts/test
+
+# The tests of one crate.
+test-crate crate *arguments:
+    source scripts/env.sh && cargo test -p {{crate}} {{arguments}}
+
+# Real clients against the real stack.
+test-integration *arguments:
+    source scripts/env.sh && cargo build -p sidereal && cargo test -p sidereal-integration-tests {{arguments}}
+
+# Formatting and lints.
+lint:
+    source scripts/env.sh && cargo fmt --all --check
+    source scripts/env.sh && cargo clippy --workspace --all-targets -- -D warnings
+
+# Licences, sources and duplicates of the dependencies.
+deny:
+    source scripts/env.sh && cargo deny check bans licenses sources
+
+# Transfers per second from end to end, over the raw rate of blockifier.
+bench-execution *arguments:
+    source scripts/env.sh && cargo bench -p sidereal --bench execution -- {{arguments}}
+
+# Time, memory and size of the proofs of blocks, over a bare proof of the same trace.
+bench-proving *arguments:
+    source scripts/env.sh && cargo bench -p sidereal-block-prover --bench proving -- {{arguments}}
