@@ -23,6 +23,14 @@ pub enum ChainStoreError {
     /// The schema could not be brought up to date, or is not there yet (for readers).
     #[error("preparing the chain store's schema failed")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The writer has not created the schema yet, or has an older version.
+    #[error("the chain store's schema has version {found:?}, and version {expected} is needed")]
+    Schema {
+        /// The version in the database; `None` when there is no schema.
+        found: Option<i64>,
+        /// The version that this program reads.
+        expected: i64,
+    },
     /// A query failed.
     #[error("{operation} failed in the database")]
     Query {
@@ -103,6 +111,8 @@ impl ChainStoreError {
                 }
                 _ => false,
             },
+            // The writer may be starting.
+            Self::Schema { .. } => true,
             _ => false,
         }
     }

@@ -12,14 +12,17 @@
 //!
 //! Felts are stored as 32 bytes, big-endian; transactions, receipts and headers as JSON of the types here.
 
+mod backend;
 mod block;
 mod commit;
+mod encoding;
 mod error;
 mod event;
 mod mempool;
+mod nodes;
 mod outbox;
-mod signatures;
 mod state;
+mod store;
 mod transaction;
 
 pub use block::{BlockFinality, BlockSelector, Head, StoredBlock};
@@ -28,8 +31,8 @@ pub use error::ChainStoreError;
 pub use event::{EmittedEvent, EventFilter, EventsPage};
 pub use mempool::{MempoolEntry, MempoolInsertion, Removal, TransactionStatus};
 pub use outbox::{OutboxMessage, OutboxRow};
-pub use signatures::{ChainStore, ChainStoreLimits};
 pub use state::DeclaredClass;
+pub use store::{ChainStore, ChainStoreLimits};
 pub use transaction::{
     FeeUnit, LocatedTransaction, StoredReceipt, StoredTransaction, TransactionPosition,
 };
