@@ -1,1 +1,5 @@
-fn main() {}
+//! The gateway as a process.
+
+fn main() -> std::process::ExitCode {
+    sidereal_service::launch("gateway", sidereal_gateway::run)
+}

@@ -1,0 +1,392 @@
+//! `sidereal.gateway.v1`: submission, statuses and blocks over gRPC.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use sidereal_chain_store::{BlockFinality, BlockSelector, StoredBlock};
+use sidereal_proto::gateway::gateway_service_server::{GatewayService, GatewayServiceServer};
+use sidereal_proto::gateway::{
+    GetBlockRequest, GetBlockResponse, GetTransactionStatusRequest, GetTransactionStatusResponse,
+    SubmitTransactionRequest, SubmitTransactionResponse, WatchBlocksRequest, get_block_request,
+};
+use sidereal_proto::types::{
+    BlockHeader, ExecutionStatus as WireExecution, FinalityStatus as WireFinality,
+    Transaction as WireTransaction, TransactionStatus as WireStatus,
+};
+use sidereal_proto::{felt as wire_felt, transaction as wire};
+use sidereal_service::Shutdown;
+use starknet_api::block::{BlockHash, BlockNumber};
+use starknet_api::transaction::Transaction;
+use starknet_types_core::felt::Felt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use crate::error::RpcError;
+use crate::gateway::Gateway;
+use crate::methods::{KnownStatus, located, transaction_status};
+use crate::rpc::class::SierraClass;
+use crate::rpc::receipt::{ExecutionStatus, Finality, TransactionStatus};
+use crate::rpc::transaction::{Broadcast, BroadcastVersion};
+use crate::submit::submit;
+
+/// How often streams look for something new.
+const WATCH_PERIOD: Duration = Duration::from_millis(250);
+/// Messages that wait for a slow reader of a stream; then the stream waits for the reader.
+const STREAM_BUFFER: usize = 16;
+/// Blocks that are read at once for a stream that is behind.
+const BLOCKS_AT_ONCE: u32 = 16;
+/// Metadata with the code of the JSON-RPC specification.
+const ERROR_CODE: &str = "starknet-error-code";
+
+/// The service.
+#[derive(Clone)]
+pub struct GatewayGrpc {
+    gateway: Gateway,
+    shutdown: Shutdown,
+    streams: Arc<Semaphore>,
+}
+
+type Watch<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl GatewayGrpc {
+    pub fn new(gateway: Gateway, shutdown: Shutdown) -> Self {
+        let streams = gateway.limits().max_streams.min(Semaphore::MAX_PERMITS);
+        Self { gateway, shutdown, streams: Arc::new(Semaphore::new(streams)) }
+    }
+
+    pub fn routes(self, max_message_bytes: usize) -> tonic::service::Routes {
+        tonic::service::Routes::new(
+            GatewayServiceServer::new(self)
+                .max_decoding_message_size(max_message_bytes)
+                .max_encoding_message_size(max_message_bytes),
+        )
+    }
+
+    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| Status::resource_exhausted("too many streams are open"))
+    }
+
+    async fn status_of(&self, hash: Felt) -> Result<WireStatus, RpcError> {
+        // The block number stands in the chain store only.
+        let block_number =
+            located(&self.gateway, hash).await?.map(|located| located.position.block_number.0);
+        let known = transaction_status(&self.gateway, hash).await?;
+        Ok(wire_status(hash, known, block_number))
+    }
+
+    async fn block(&self, block: StoredBlock, full: bool) -> Result<GetBlockResponse, RpcError> {
+        let number = block.number();
+        let hashes = self.gateway.store().transaction_hashes(number).await;
+        let hashes = hashes.map_err(|error| RpcError::store("read a block's hashes", &error))?;
+        let transactions = if full {
+            let stored = self.gateway.store().transactions(number).await;
+            stored
+                .map_err(|error| RpcError::store("read a block's transactions", &error))?
+                .iter()
+                .map(|stored| wire::to_wire(&stored.hash, &stored.transaction))
+                .collect::<Result<Vec<WireTransaction>, _>>()
+                .map_err(|error| RpcError::internal("write a transaction", &error))?
+        } else {
+            Vec::new()
+        };
+        let finality = match block.finality {
+            BlockFinality::AcceptedOnL2 => WireFinality::AcceptedOnL2,
+            BlockFinality::AcceptedOnL1 => WireFinality::AcceptedOnL1,
+        };
+        Ok(GetBlockResponse {
+            header: Some(wire_header(&block)),
+            transaction_hashes: hashes.iter().map(|hash| wire_felt::felt_bytes(&hash.0)).collect(),
+            transactions,
+            finality: finality.into(),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl GatewayService for GatewayGrpc {
+    async fn submit_transaction(
+        &self,
+        request: Request<SubmitTransactionRequest>,
+    ) -> Result<Response<SubmitTransactionResponse>, Status> {
+        let request = request.into_inner();
+        let transaction = request
+            .transaction
+            .ok_or_else(|| Status::invalid_argument("`transaction` is missing"))?;
+        let received = wire::from_wire(transaction)?;
+        let class = match (&received.transaction, request.sierra_class_json.is_empty()) {
+            (Transaction::Declare(_), false) => {
+                let class: SierraClass = serde_json::from_slice(&request.sierra_class_json)
+                    .map_err(|error| {
+                        Status::invalid_argument(format!(
+                            "`sierra_class_json` is no class: {error}"
+                        ))
+                    })?;
+                Some(Box::new(class))
+            }
+            (Transaction::Declare(_), true) => {
+                return Err(Status::invalid_argument("`sierra_class_json` is missing"));
+            }
+            (_, false) => {
+                return Err(Status::invalid_argument("only a declare carries `sierra_class_json`"));
+            }
+            (_, true) => None,
+        };
+        let broadcast = Broadcast {
+            version: BroadcastVersion::Three,
+            transaction: received.transaction,
+            class,
+        };
+        let accepted = submit(&self.gateway, broadcast, received.claimed_hash).await?;
+        let transaction_hash = wire_felt::felt_bytes(&accepted.hash.0);
+        Ok(Response::new(SubmitTransactionResponse { transaction_hash }))
+    }
+
+    async fn get_transaction_status(
+        &self,
+        request: Request<GetTransactionStatusRequest>,
+    ) -> Result<Response<GetTransactionStatusResponse>, Status> {
+        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
+        let status = self.status_of(hash).await?;
+        Ok(Response::new(GetTransactionStatusResponse { status: Some(status) }))
+    }
+
+    type WatchTransactionStatusStream = Watch<GetTransactionStatusResponse>;
+
+    async fn watch_transaction_status(
+        &self,
+        request: Request<GetTransactionStatusRequest>,
+    ) -> Result<Response<Self::WatchTransactionStatusStream>, Status> {
+        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
+        let permit = self.stream_permit()?;
+        let mut last = self.status_of(hash).await?;
+        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+        let service = self.clone();
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn("status stream", async move {
+            let _permit = permit;
+            let mut changed = true;
+            loop {
+                if changed {
+                    let ended = is_final(&last);
+                    let message = GetTransactionStatusResponse { status: Some(last.clone()) };
+                    if sender.send(Ok(message)).await.is_err() || ended {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(WATCH_PERIOD) => {}
+                    () = sender.closed() => return,
+                    () = shutdown.triggered() => {
+                        // The reader is told why, if it still reads.
+                        let _ = sender.try_send(Err(Status::unavailable("the gateway is stopping")));
+                        return;
+                    }
+                }
+                match service.status_of(hash).await {
+                    Ok(status) => {
+                        changed = status != last;
+                        last = status;
+                    }
+                    Err(error) => {
+                        let _ = sender.send(Err(error.into())).await;
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn get_block(
+        &self,
+        request: Request<GetBlockRequest>,
+    ) -> Result<Response<GetBlockResponse>, Status> {
+        let request = request.into_inner();
+        let selector = match request.block {
+            None => BlockSelector::Latest,
+            Some(get_block_request::Block::Number(number)) => {
+                BlockSelector::Number(BlockNumber(number))
+            }
+            Some(get_block_request::Block::Hash(hash)) => {
+                BlockSelector::Hash(BlockHash(wire_felt::felt("hash", &hash)?))
+            }
+        };
+        let block = self.gateway.closed_block(selector).await?;
+        Ok(Response::new(self.block(block, request.with_transactions).await?))
+    }
+
+    type WatchBlocksStream = Watch<GetBlockResponse>;
+
+    async fn watch_blocks(
+        &self,
+        request: Request<WatchBlocksRequest>,
+    ) -> Result<Response<Self::WatchBlocksStream>, Status> {
+        let permit = self.stream_permit()?;
+        let mut next = match request.into_inner().first_block_number {
+            Some(number) => BlockNumber(number),
+            None => {
+                let head = self.gateway.store().head().await;
+                let head = head.map_err(|error| RpcError::store("read the head", &error))?;
+                BlockNumber(head.map_or(0, |head| head.number.0.saturating_add(1)))
+            }
+        };
+        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+        let service = self.clone();
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn("block stream", async move {
+            let _permit = permit;
+            loop {
+                let blocks = service.gateway.store().blocks_from(next, BLOCKS_AT_ONCE).await;
+                let blocks = match blocks {
+                    Ok(blocks) => blocks,
+                    Err(error) => {
+                        let error = RpcError::store("read blocks", &error);
+                        let _ = sender.send(Err(error.into())).await;
+                        return;
+                    }
+                };
+                let caught_up = blocks.is_empty();
+                for block in blocks {
+                    next = BlockNumber(block.number().0.saturating_add(1));
+                    let message = service.block(block, false).await.map_err(Status::from);
+                    let failed = message.is_err();
+                    if sender.send(message).await.is_err() || failed {
+                        return;
+                    }
+                }
+                let pause = if caught_up { WATCH_PERIOD } else { Duration::ZERO };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = sender.closed() => return,
+                    () = shutdown.triggered() => {
+                        let _ = sender.try_send(Err(Status::unavailable("the gateway is stopping")));
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn is_final(status: &WireStatus) -> bool {
+    matches!(
+        status.finality(),
+        WireFinality::AcceptedOnL2 | WireFinality::AcceptedOnL1 | WireFinality::Rejected
+    )
+}
+
+fn wire_status(hash: Felt, known: KnownStatus, block_number: Option<u64>) -> WireStatus {
+    let transaction_hash = wire_felt::felt_bytes(&hash);
+    match known {
+        KnownStatus::Rejected { reason } => WireStatus {
+            transaction_hash,
+            finality: WireFinality::Rejected.into(),
+            execution: WireExecution::Unspecified.into(),
+            failure_reason: reason,
+            block_number: None,
+        },
+        KnownStatus::Alive(TransactionStatus {
+            finality_status,
+            execution_status,
+            failure_reason,
+        }) => WireStatus {
+            transaction_hash,
+            finality: match finality_status {
+                Finality::Received => WireFinality::Received,
+                Finality::PreConfirmed => WireFinality::PreConfirmed,
+                Finality::AcceptedOnL2 => WireFinality::AcceptedOnL2,
+                Finality::AcceptedOnL1 => WireFinality::AcceptedOnL1,
+            }
+            .into(),
+            execution: match execution_status {
+                None => WireExecution::Unspecified,
+                Some(ExecutionStatus::Succeeded) => WireExecution::Succeeded,
+                Some(ExecutionStatus::Reverted) => WireExecution::Reverted,
+            }
+            .into(),
+            failure_reason: failure_reason.unwrap_or_default(),
+            block_number,
+        },
+    }
+}
+
+fn wire_header(block: &StoredBlock) -> BlockHeader {
+    let header = &block.header;
+    let commitments = &block.commitments;
+    BlockHeader {
+        number: header.block_number.0,
+        hash: wire_felt::felt_bytes(&block.hash.0),
+        parent_hash: wire_felt::felt_bytes(&header.parent_hash.0),
+        state_root: wire_felt::felt_bytes(&header.state_root.0),
+        sequencer_address: wire_felt::felt_bytes(header.sequencer.0.0.key()),
+        timestamp: header.timestamp.0,
+        starknet_version: header.starknet_version.to_string(),
+        transaction_count: u32::try_from(block.transaction_count).unwrap_or(u32::MAX),
+        transaction_commitment: wire_felt::felt_bytes(&commitments.transaction_commitment.0),
+        event_commitment: wire_felt::felt_bytes(&commitments.event_commitment.0),
+        receipt_commitment: wire_felt::felt_bytes(&commitments.receipt_commitment.0),
+        state_diff_commitment: wire_felt::felt_bytes(&commitments.state_diff_commitment.0.0),
+    }
+}
+
+impl From<RpcError> for Status {
+    /// The gRPC code for each error; the specification's own code goes along as metadata.
+    fn from(error: RpcError) -> Self {
+        let code = match &error {
+            RpcError::ContractNotFound
+            | RpcError::EntrypointNotFound
+            | RpcError::BlockNotFound
+            | RpcError::OpenStateUnavailable
+            | RpcError::ClassHashNotFound
+            | RpcError::TransactionHashNotFound
+            | RpcError::TransactionRejected(_)
+            | RpcError::NoBlocks => Code::NotFound,
+            RpcError::DuplicateTransaction | RpcError::ClassAlreadyDeclared => Code::AlreadyExists,
+            RpcError::InvalidTransactionIndex
+            | RpcError::PageSizeTooBig
+            | RpcError::InvalidContinuationToken
+            | RpcError::TooManyKeysInFilter
+            | RpcError::InvalidParams(_)
+            | RpcError::CompilationFailed(_)
+            | RpcError::CompilationError { .. }
+            | RpcError::ContractClassSizeIsTooLarge
+            | RpcError::CompiledClassHashMismatch
+            | RpcError::UnsupportedTransactionVersion
+            | RpcError::UnsupportedContractClassVersion
+            | RpcError::InvalidProof => Code::InvalidArgument,
+            RpcError::InvalidTransactionNonce(_)
+            | RpcError::InsufficientResourcesForValidate
+            | RpcError::InsufficientAccountBalance
+            | RpcError::ValidationFailure(_)
+            | RpcError::NonAccount
+            | RpcError::ReplacementTransactionUnderpriced
+            | RpcError::FeeBelowMinimum
+            | RpcError::ContractError { .. }
+            | RpcError::TransactionExecution { .. }
+            | RpcError::NoTraceAvailable { .. }
+            | RpcError::Unexpected(_) => Code::FailedPrecondition,
+            RpcError::NotSupported(_) | RpcError::StorageProofNotSupported => Code::Unimplemented,
+            RpcError::Busy => Code::ResourceExhausted,
+            RpcError::TimedOut => Code::DeadlineExceeded,
+            RpcError::Internal { .. } => Code::Internal,
+        };
+        let message = match error.data() {
+            Some(serde_json::Value::String(data)) => format!("{error}: {data}"),
+            Some(data) => format!("{error}: {data}"),
+            None => error.to_string(),
+        };
+        // gRPC carries the message in a header; a longer one would break the response.
+        let message: String = message.chars().take(1_000).collect();
+        let mut status = Status::new(code, message);
+        if let Ok(value) = error.code().to_string().parse() {
+            status.metadata_mut().insert(ERROR_CODE, value);
+        }
+        status
+    }
+}

@@ -1,0 +1,102 @@
+//! Classes: what was declared, and what it was compiled to.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sidereal_object_store::ObjectKey;
+use starknet_api::block::BlockNumber;
+use starknet_api::core::ClassHash;
+
+use super::state::class_hash;
+use crate::classes::{blocking, read_stored};
+use crate::error::RpcError;
+use crate::gateway::Gateway;
+use crate::params::Arguments;
+use crate::rpc::class::SierraClass;
+use crate::rpc::number::{AddressHex, FeltHex};
+
+/// A CASM written as JSON is some ten times its bytecode; its bound is the response's own.
+const MAX_STORED_JSON: usize = 64 << 20;
+
+pub async fn class(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<SierraClass, RpcError> {
+    let id = arguments.required(0)?;
+    let class: FeltHex = arguments.required(1)?;
+    let block = gateway.state_block(id).await?;
+    declared_class(&gateway, ClassHash(class.0), block).await
+}
+
+pub async fn class_at(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<SierraClass, RpcError> {
+    let id = arguments.required(0)?;
+    let AddressHex(address) = arguments.required(1)?;
+    let block = gateway.state_block(id).await?;
+    let class = class_hash(&gateway, &address, block).await?;
+    declared_class(&gateway, class, block).await
+}
+
+async fn declared_class(
+    gateway: &Gateway,
+    class: ClassHash,
+    block: BlockNumber,
+) -> Result<SierraClass, RpcError> {
+    check_declared(gateway, class, Some(block)).await?;
+    let key = ObjectKey::sierra_class(class.0);
+    let json = stored(gateway, &key).await?;
+    blocking("parse a class", move || serde_json::from_slice(&json))
+        .await?
+        .map_err(|error| RpcError::internal("parse a class", &error))
+}
+
+pub async fn compiled_casm(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<Value, RpcError> {
+    let class: FeltHex = arguments.required(0)?;
+    check_declared(&gateway, ClassHash(class.0), None).await?;
+    let json = stored(&gateway, &ObjectKey::casm_class(class.0)).await?;
+    let casm = blocking("parse a class", move || serde_json::from_slice::<Value>(&json))
+        .await?
+        .map_err(|error| RpcError::internal("parse a class", &error))?;
+    Ok(specified_casm(casm))
+}
+
+/// The compiler's JSON with what the specification has another form for.
+fn specified_casm(mut casm: Value) -> Value {
+    if let Some(object) = casm.as_object_mut() {
+        // The compiler writes a bytecode of one segment as a number, the specification wants a list.
+        if let Some(lengths) = object.get_mut("bytecode_segment_lengths")
+            && lengths.is_number()
+        {
+            *lengths = Value::Array(vec![lengths.take()]);
+        }
+        object.remove("pythonic_hints");
+    }
+    casm
+}
+
+/// Checks that a class is declared, up to `block` when one is given.
+async fn check_declared(
+    gateway: &Gateway,
+    class: ClassHash,
+    block: Option<BlockNumber>,
+) -> Result<(), RpcError> {
+    let declared = gateway.store().declared_class(&class).await;
+    let declared = declared.map_err(|error| RpcError::store("find a class", &error))?;
+    let declared = declared.ok_or(RpcError::ClassHashNotFound)?;
+    if block.is_some_and(|block| declared.block_number > block) {
+        return Err(RpcError::ClassHashNotFound);
+    }
+    Ok(())
+}
+
+async fn stored(gateway: &Gateway, key: &ObjectKey) -> Result<Vec<u8>, RpcError> {
+    read_stored(gateway.objects(), key, MAX_STORED_JSON).await?.ok_or_else(|| {
+        tracing::error!(%key, "a declared class is missing from the object store");
+        RpcError::Internal { operation: "find a declared class" }
+    })
+}

@@ -1,0 +1,220 @@
+//! Transactions, receipts and statuses: in closed blocks, in the open block, in the mempool.
+
+use std::sync::Arc;
+
+use sidereal_chain_store::{LocatedTransaction, StoredTransaction};
+use sidereal_proto::sequencer::{GetTransactionStatusRequest, GetTransactionStatusResponse};
+use sidereal_proto::types::{ExecutionStatus as WireExecution, FinalityStatus as WireFinality};
+use sidereal_proto::{felt as wire_felt, transaction as wire};
+use starknet_api::transaction::TransactionHash;
+use starknet_types_core::felt::Felt;
+
+use super::blocks::{rpc_receipt, transaction_with_hash, wants_proof_facts};
+use crate::error::RpcError;
+use crate::gateway::{Gateway, Resolved};
+use crate::params::Arguments;
+use crate::pre_confirmed::PreConfirmed;
+use crate::rpc::number::{FeltHex, L1Hash};
+use crate::rpc::receipt::{
+    ExecutionStatus, Finality, ReceiptWithBlock, TransactionStatus, execution_status,
+};
+use crate::rpc::transaction::TransactionWithHash;
+
+const STATUS: &str = "read a transaction's status";
+
+pub async fn status(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<TransactionStatus, RpcError> {
+    let hash: FeltHex = arguments.required(0)?;
+    match transaction_status(&gateway, hash.0).await? {
+        KnownStatus::Alive(status) => Ok(status),
+        // 0.10 has no status for these: to the chain they do not exist. The reason goes along.
+        KnownStatus::Rejected { reason } => Err(RpcError::TransactionRejected(reason)),
+    }
+}
+
+/// What is known of a transaction's fate.
+pub enum KnownStatus {
+    Alive(TransactionStatus),
+    /// It left the mempool without ever being in a block.
+    Rejected {
+        reason: String,
+    },
+}
+
+/// The status of a transaction, wherever it is. [`RpcError::TransactionHashNotFound`] when nobody knows it.
+pub async fn transaction_status(gateway: &Gateway, hash: Felt) -> Result<KnownStatus, RpcError> {
+    if let Some(located) = located(gateway, hash).await? {
+        return Ok(KnownStatus::Alive(closed_status(&located)));
+    }
+    if let Some(answer) = ask_sequencer(gateway, hash).await? {
+        return known_status(answer);
+    }
+    // Between the two questions its block may have been closed.
+    match located(gateway, hash).await? {
+        Some(located) => Ok(KnownStatus::Alive(closed_status(&located))),
+        None => Err(RpcError::TransactionHashNotFound),
+    }
+}
+
+fn closed_status(located: &LocatedTransaction) -> TransactionStatus {
+    let (execution, reason) = execution_status(&located.receipt.execution_status);
+    TransactionStatus {
+        finality_status: located.position.finality.into(),
+        execution_status: Some(execution),
+        failure_reason: reason,
+    }
+}
+
+fn known_status(answer: GetTransactionStatusResponse) -> Result<KnownStatus, RpcError> {
+    let Some(status) = answer.status else {
+        return Err(RpcError::Internal { operation: STATUS });
+    };
+    let finality_status = match status.finality() {
+        WireFinality::Received => Finality::Received,
+        WireFinality::PreConfirmed => Finality::PreConfirmed,
+        WireFinality::AcceptedOnL2 => Finality::AcceptedOnL2,
+        WireFinality::AcceptedOnL1 => Finality::AcceptedOnL1,
+        WireFinality::Rejected => {
+            return Ok(KnownStatus::Rejected { reason: status.failure_reason });
+        }
+        WireFinality::Unspecified => return Err(RpcError::Internal { operation: STATUS }),
+    };
+    let execution_status = match status.execution() {
+        WireExecution::Unspecified => None,
+        WireExecution::Succeeded => Some(ExecutionStatus::Succeeded),
+        WireExecution::Reverted => Some(ExecutionStatus::Reverted),
+    };
+    let failure_reason =
+        (execution_status == Some(ExecutionStatus::Reverted)).then_some(status.failure_reason);
+    Ok(KnownStatus::Alive(TransactionStatus { finality_status, execution_status, failure_reason }))
+}
+
+/// The transaction in a closed block.
+pub async fn located(
+    gateway: &Gateway,
+    hash: Felt,
+) -> Result<Option<LocatedTransaction>, RpcError> {
+    let found = gateway.store().transaction(&TransactionHash(hash)).await;
+    found.map_err(|error| RpcError::store("read a transaction", &error))
+}
+
+/// What the sequencer knows; `None` when it does not know the hash.
+pub async fn ask_sequencer(
+    gateway: &Gateway,
+    hash: Felt,
+) -> Result<Option<GetTransactionStatusResponse>, RpcError> {
+    let request = GetTransactionStatusRequest { transaction_hash: wire_felt::felt_bytes(&hash) };
+    match gateway.sequencer().get_transaction_status(request).await {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+        Err(status) => Err(RpcError::service(STATUS, &status)),
+    }
+}
+
+pub async fn by_hash(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<TransactionWithHash, RpcError> {
+    let hash: FeltHex = arguments.required(0)?;
+    let with_proof_facts = wants_proof_facts(&mut arguments, 1)?;
+    if let Some(located) = located(&gateway, hash.0).await? {
+        return transaction_with_hash(&located.transaction, with_proof_facts);
+    }
+    let waiting = ask_sequencer(&gateway, hash.0).await?.and_then(|answer| answer.transaction);
+    if let Some(waiting) = waiting {
+        let received = wire::from_wire(waiting)
+            .map_err(|error| RpcError::internal("read a waiting transaction", &error))?;
+        let stored =
+            StoredTransaction { hash: TransactionHash(hash.0), transaction: received.transaction };
+        return transaction_with_hash(&stored, with_proof_facts);
+    }
+    match located(&gateway, hash.0).await? {
+        Some(located) => transaction_with_hash(&located.transaction, with_proof_facts),
+        None => Err(RpcError::TransactionHashNotFound),
+    }
+}
+
+pub async fn by_block_and_index(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<TransactionWithHash, RpcError> {
+    let id = arguments.required(0)?;
+    let index: u64 = arguments.required(1)?;
+    let with_proof_facts = wants_proof_facts(&mut arguments, 2)?;
+    match gateway.resolve(id).await? {
+        Resolved::Closed(block) => {
+            if index >= block.transaction_count {
+                return Err(RpcError::InvalidTransactionIndex);
+            }
+            let found = gateway.store().transaction_at(block.number(), index).await;
+            let found = found.map_err(|error| RpcError::store("read a transaction", &error))?;
+            let found = found.ok_or(RpcError::InvalidTransactionIndex)?;
+            transaction_with_hash(&found.transaction, with_proof_facts)
+        }
+        Resolved::PreConfirmed(open) => {
+            let found = usize::try_from(index).ok().and_then(|index| open.transactions.get(index));
+            let found = found.ok_or(RpcError::InvalidTransactionIndex)?;
+            transaction_with_hash(found, with_proof_facts)
+        }
+    }
+}
+
+pub async fn receipt(
+    gateway: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<ReceiptWithBlock, RpcError> {
+    let hash: FeltHex = arguments.required(0)?;
+    if let Some(located) = located(&gateway, hash.0).await? {
+        return closed_receipt(&located);
+    }
+    if let Some(receipt) = open_receipt(&gateway, hash.0).await? {
+        return Ok(receipt);
+    }
+    match located(&gateway, hash.0).await? {
+        Some(located) => closed_receipt(&located),
+        None => Err(RpcError::TransactionHashNotFound),
+    }
+}
+
+fn closed_receipt(located: &LocatedTransaction) -> Result<ReceiptWithBlock, RpcError> {
+    let position = &located.position;
+    Ok(ReceiptWithBlock {
+        receipt: rpc_receipt(&located.transaction, &located.receipt, position.finality.into())?,
+        block_hash: Some(FeltHex(position.block_hash.0)),
+        block_number: position.block_number.0,
+    })
+}
+
+async fn open_receipt(gateway: &Gateway, hash: Felt) -> Result<Option<ReceiptWithBlock>, RpcError> {
+    // The whole open block is heavier than one status: ask for it only when the transaction is in there.
+    let answer = ask_sequencer(gateway, hash).await?;
+    let status = answer.and_then(|answer| answer.status);
+    if !status.is_some_and(|status| status.finality() == WireFinality::PreConfirmed) {
+        return Ok(None);
+    }
+    let open = match PreConfirmed::load(gateway).await {
+        Err(RpcError::BlockNotFound) => return Ok(None),
+        other => other?,
+    };
+    let pairs = open.transactions.iter().zip(&open.receipts);
+    let Some((transaction, receipt)) = pairs.into_iter().find(|(item, _)| item.hash.0 == hash)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(ReceiptWithBlock {
+        receipt: rpc_receipt(transaction, receipt, Finality::PreConfirmed)?,
+        block_hash: None,
+        block_number: open.header.block_number,
+    }))
+}
+
+/// No message has ever come from L1: the chain does not settle yet, so no L1 transaction has sent any.
+pub async fn messages_status(
+    _: Arc<Gateway>,
+    mut arguments: Arguments,
+) -> Result<Vec<TransactionStatus>, RpcError> {
+    let _: L1Hash = arguments.required(0)?;
+    Err(RpcError::TransactionHashNotFound)
+}

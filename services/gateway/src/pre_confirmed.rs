@@ -1,0 +1,96 @@
+//! The open block as the sequencer shows it.
+
+use sidereal_chain_store::{BlockSelector, StoredBlock, StoredReceipt, StoredTransaction};
+use sidereal_execution::block::{BlockEnvironment, PROTOCOL_VERSION_NAME};
+use sidereal_proto::sequencer::GetPreConfirmedBlockRequest;
+use sidereal_proto::{payload, transaction as wire};
+
+use crate::error::RpcError;
+use crate::gateway::Gateway;
+use crate::rpc::block::OpenHeader;
+use crate::rpc::number::FeltHex;
+
+/// The block after the latest one, so far.
+pub struct PreConfirmed {
+    pub header: OpenHeader,
+    pub parent: StoredBlock,
+    pub transactions: Vec<StoredTransaction>,
+    /// One a transaction, in the same order.
+    pub receipts: Vec<StoredReceipt>,
+}
+
+impl PreConfirmed {
+    /// Asks the sequencer. When no block is open, the block to come is shown empty, with the prices of the
+    /// latest one.
+    pub async fn load(gateway: &Gateway) -> Result<Self, RpcError> {
+        const OPERATION: &str = "read the open block";
+        let parent = gateway.closed_block(BlockSelector::Latest).await?;
+        let answer = gateway
+            .sequencer()
+            .get_pre_confirmed_block(GetPreConfirmedBlockRequest {})
+            .await
+            .map_err(|status| RpcError::service(OPERATION, &status))?
+            .into_inner();
+        // A block that was closed while we asked is not open any more.
+        let Some(block) = answer.block.filter(|block| block.number > parent.number().0) else {
+            return Ok(Self::empty(parent));
+        };
+        let conversion =
+            |error: sidereal_proto::ConversionError| RpcError::internal(OPERATION, &error);
+        let environment: BlockEnvironment =
+            payload::decode("environment_json", &block.environment_json).map_err(conversion)?;
+        let transactions: Vec<StoredTransaction> = block
+            .transactions
+            .into_iter()
+            .map(|transaction| {
+                let received = wire::from_wire(transaction).map_err(conversion)?;
+                let hash =
+                    received.claimed_hash.ok_or(RpcError::Internal { operation: OPERATION })?;
+                Ok(StoredTransaction { hash, transaction: received.transaction })
+            })
+            .collect::<Result<_, RpcError>>()?;
+        let receipts: Vec<StoredReceipt> = block
+            .receipts_json
+            .iter()
+            .map(|receipt| payload::decode("receipts_json", receipt).map_err(conversion))
+            .collect::<Result<_, RpcError>>()?;
+        if receipts.len() != transactions.len() {
+            tracing::error!(
+                "the sequencer's open block has another number of receipts than of transactions"
+            );
+            return Err(RpcError::Internal { operation: OPERATION });
+        }
+        Ok(Self { header: open_header(&environment), parent, transactions, receipts })
+    }
+
+    fn empty(parent: StoredBlock) -> Self {
+        let header = &parent.header;
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let header = OpenHeader {
+            block_number: header.block_number.0.saturating_add(1),
+            timestamp: now.max(header.timestamp.0),
+            sequencer_address: FeltHex(*header.sequencer.0.0.key()),
+            l1_gas_price: header.l1_gas_price.into(),
+            l2_gas_price: header.l2_gas_price.into(),
+            l1_data_gas_price: header.l1_data_gas_price.into(),
+            l1_da_mode: header.l1_da_mode.into(),
+            starknet_version: PROTOCOL_VERSION_NAME.to_owned(),
+        };
+        Self { header, parent, transactions: Vec::new(), receipts: Vec::new() }
+    }
+}
+
+fn open_header(environment: &BlockEnvironment) -> OpenHeader {
+    OpenHeader {
+        block_number: environment.number.0,
+        timestamp: environment.timestamp.0,
+        sequencer_address: FeltHex(*environment.sequencer_address.0.key()),
+        l1_gas_price: environment.l1_gas_price.into(),
+        l2_gas_price: environment.l2_gas_price.into(),
+        l1_data_gas_price: environment.l1_data_gas_price.into(),
+        l1_da_mode: environment.l1_da_mode.into(),
+        starknet_version: PROTOCOL_VERSION_NAME.to_owned(),
+    }
+}
