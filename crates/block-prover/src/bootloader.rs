@@ -23,7 +23,8 @@ use starknet_types_core::hash::Blake2Felt252;
 
 /// Blake2s program hash of the bootloader that every proof runs: `privacy_simple_bootloader_compiled.json` of
 /// `cairo-program-runner-lib` 1.3.1, the program for which `stwo-circuit-cairo-verifier` 1.0.0 was made.
-const PINNED_BOOTLOADER_HASH: &str = "0x0";
+const PINNED_BOOTLOADER_HASH: Felt =
+    Felt::from_hex_unchecked("0x3de7cd620c9c8f9acf55039dd49fae62df55206c4618cef9fc79fd704fbd1ea");
 
 /// Felts in the preimage of the bootloader's output before the task's own output: number of tasks, size, hash.
 const HEADER_FELTS: usize = 3;
@@ -38,7 +39,9 @@ pub enum BootloaderError {
     #[error("compute a program's Blake2s hash: {0}")]
     Hash(ProgramHashError),
     /// The embedded bootloader is another program than the verifier knows.
-    #[error("the embedded bootloader has hash {found:#x}, and {PINNED_BOOTLOADER_HASH} is pinned")]
+    #[error(
+        "the embedded bootloader has hash {found:#x}, and {PINNED_BOOTLOADER_HASH:#x} is pinned"
+    )]
     NotPinned {
         /// Hash of the embedded program.
         found: Felt,
@@ -86,7 +89,7 @@ impl Bootloader {
             .map_err(BootloaderError::Program)?;
         let stripped = program.get_stripped_program().map_err(BootloaderError::Program)?;
         let hash = blake_hash(&stripped)?;
-        if hash.to_hex_string() != PINNED_BOOTLOADER_HASH {
+        if hash != PINNED_BOOTLOADER_HASH {
             return Err(BootloaderError::NotPinned { found: hash });
         }
         let bytecode = stripped
@@ -211,11 +214,38 @@ fn split_record(preimage: &[Felt]) -> Result<(Felt, Vec<Felt>), BootloaderError>
 
 #[cfg(test)]
 mod tests {
+    use cairo_program_runner_lib::types::Cairo0Executable;
+    use cairo_vm::cairo_run::CairoRunConfig;
+    use cairo_vm::hint_processor::builtin_hint_processor::builtin_hint_processor_definition::BuiltinHintProcessor;
+
     use super::*;
 
     #[test]
     fn the_embedded_bootloader_is_the_pinned_one() {
-        assert_eq!(bootloader_program_hash().unwrap().to_hex_string(), PINNED_BOOTLOADER_HASH);
+        assert_eq!(bootloader_program_hash().unwrap(), PINNED_BOOTLOADER_HASH);
+    }
+
+    /// A task may come as a program or as the memory of a run that was already made; the bootloader sees the same.
+    #[test]
+    fn a_program_and_its_pie_have_the_same_record() {
+        let json = include_bytes!("../tests/data/sums.json");
+        let program = Program::from_bytes(json, Some("main")).unwrap();
+        let config = CairoRunConfig {
+            layout: LayoutName::all_cairo_stwo,
+            secure_run: Some(true),
+            ..CairoRunConfig::default()
+        };
+        let mut hints = BuiltinHintProcessor::new_empty();
+        let pie = cairo_vm::cairo_run::cairo_run_program(&program, &config, &mut hints)
+            .unwrap()
+            .get_cairo_pie()
+            .unwrap();
+        let executable = Cairo0Executable { program, program_input: None };
+        let [from_program, from_pie] = [Task::Cairo0Program(executable), Task::Pie(pie)]
+            .map(|task| BootloaderRun::new(PreparedTask::new(task), None).unwrap());
+        assert_eq!(from_program.program_hash, from_pie.program_hash);
+        assert_eq!(from_program.output, from_pie.output);
+        assert_eq!(from_program.output.len(), 5);
     }
 
     #[test]

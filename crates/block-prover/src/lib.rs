@@ -37,6 +37,6 @@ pub use progress::{IgnoreProgress, ProgressSink, Stage};
 pub use proof::{
     BlockProof, DecodeError, EncodeError, FORMAT_VERSION, MAX_DECODED_BYTES, MAX_ENCODED_BYTES,
 };
-pub use prover::{ProveError, Proven, Prover, RunStatistics};
+pub use prover::{AdaptedRun, ProveError, Proven, Prover, RunStatistics};
 pub use settings::{MIN_SECURITY_BITS, ProverSettings, SecurityParameters};
 pub use verifier::{VerifiedRun, VerifyError, verify};

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use cairo_program_runner_lib::types::Task;
 use cairo_vm::hint_processor::hint_processor_definition::HintProcessor;
 use serde::{Deserialize, Serialize};
+use starknet_types_core::felt::Felt;
 use stwo::core::utils::MaybeOwned;
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 use stwo::prover::ProvingError;
@@ -112,35 +113,21 @@ impl Prover {
         hints: Option<&mut dyn HintProcessor>,
         progress: &dyn ProgressSink,
     ) -> Result<Proven, ProveError> {
-        progress.enter(Stage::Bootloader);
-        let run =
-            BootloaderRun::new(PreparedTask::new(task), hints).map_err(ProveError::Bootloader)?;
-        progress.enter(Stage::Adapt);
-        let input = adapt(&run)?;
-        let (program_hash, output) = (run.program_hash, run.output);
-        // The virtual machine holds the whole memory a second time.
-        drop(run.runner);
-        let statistics = statistics(&input);
-
-        let cairo = self.prove_input(input, progress)?;
-        let proof = BlockProof { program_hash, output, cairo };
-        if self.settings.verify {
-            progress.enter(Stage::Verify);
-            verify(&proof).map_err(ProveError::Verify)?;
-        }
-        Ok(Proven { proof, statistics })
+        let run = AdaptedRun::new(task, hints, progress)?;
+        self.prove_run(run, progress)
     }
 
-    /// The S-two part alone.
-    fn prove_input(
+    /// Proves a run that is in S-two's form already.
+    pub fn prove_run(
         &self,
-        input: ProverInput,
+        run: AdaptedRun,
         progress: &dyn ProgressSink,
-    ) -> Result<crate::proof::CairoProof, ProveError> {
+    ) -> Result<Proven, ProveError> {
+        let AdaptedRun { program_hash, output, statistics, input } = run;
         let tables = self.precompute(progress)?;
         progress.enter(Stage::Prove);
         let parameters = self.parameters();
-        guarded(Stage::Prove, || {
+        let cairo = guarded(Stage::Prove, || {
             prove_cairo_with_precompute::<Blake2sM31MerkleChannel>(
                 &tables.columns,
                 &tables.twiddles,
@@ -150,8 +137,13 @@ impl Prover {
                 parameters,
             )
         })?
-        .map(Into::into)
-        .map_err(ProveError::Stark)
+        .map_err(ProveError::Stark)?;
+        let proof = BlockProof { program_hash, output, cairo: cairo.into() };
+        if self.settings.verify {
+            progress.enter(Stage::Verify);
+            verify(&proof).map_err(ProveError::Verify)?;
+        }
+        Ok(Proven { proof, statistics })
     }
 
     /// S-two's parameters for these settings.
@@ -168,18 +160,40 @@ impl Prover {
     }
 }
 
-/// Turns a bootloader run into S-two's input, and refuses what cannot fit.
-pub(crate) fn adapt(run: &BootloaderRun) -> Result<ProverInput, ProveError> {
-    let input = guarded(Stage::Adapt, || stwo_cairo_adapter::adapter::adapt(&run.runner))?
-        .map_err(|error| ProveError::Adapt(format!("{error:#}")))?;
-    let resources = ExecutionResources::from_prover_input(&input);
-    let limit = 1_usize << MAX_LOG_ROWS;
-    for (component, rows) in resources.opcodes_instance_counter {
-        if rows > limit {
+/// A bootloader run in S-two's form, not yet proven.
+#[derive(Clone)]
+pub struct AdaptedRun {
+    /// Blake2s hash of the task's program.
+    pub program_hash: Felt,
+    /// What the task wrote.
+    pub output: Vec<Felt>,
+    /// Size of the run.
+    pub statistics: RunStatistics,
+    /// The trace.
+    pub input: ProverInput,
+}
+
+impl AdaptedRun {
+    /// Runs one task under the bootloader, and refuses what cannot fit into a proof. See [`Prover::prove_task`].
+    pub fn new(
+        task: Task,
+        hints: Option<&mut dyn HintProcessor>,
+        progress: &dyn ProgressSink,
+    ) -> Result<Self, ProveError> {
+        progress.enter(Stage::Bootloader);
+        let run =
+            BootloaderRun::new(PreparedTask::new(task), hints).map_err(ProveError::Bootloader)?;
+        progress.enter(Stage::Adapt);
+        let input = guarded(Stage::Adapt, || stwo_cairo_adapter::adapter::adapt(&run.runner))?
+            .map_err(|error| ProveError::Adapt(format!("{error:#}")))?;
+        let limit = 1_usize << MAX_LOG_ROWS;
+        let opcodes = ExecutionResources::from_prover_input(&input).opcodes_instance_counter;
+        if let Some((component, rows)) = opcodes.into_iter().find(|(_, rows)| *rows > limit) {
             return Err(ProveError::TooLarge { component, rows });
         }
+        let statistics = statistics(&input);
+        Ok(Self { program_hash: run.program_hash, output: run.output, statistics, input })
     }
-    Ok(input)
 }
 
 fn statistics(input: &ProverInput) -> RunStatistics {
