@@ -24,6 +24,8 @@ pub mod outcome;
 pub mod query;
 pub mod replay;
 pub mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 pub mod transaction;
 pub mod witness;
