@@ -1,2 +1,34 @@
-//! Mempool and block production; the only writer of the chain store.
+//! The sequencer: durable mempool, block production, the only writer of the chain store.
+//!
+//! ```text
+//!  SubmitTransaction ─> admission ─> mempool (store + memory) ─> production ─> executor (stream, replayable)
+//!                                                                   │ closed
+//!                       bus <─ outbox relay <─ chain store <─ commit┴─> object store (witness)
+//! ```
+//!
+//! * [`mempool`] orders, bounds and replaces transactions; it does no I/O.
+//! * [`admission`] checks a transaction and makes it durable before its hash is returned.
+//! * [`production`] opens a block, drives it through an executor, computes tries, header and witness, and commits all
+//!   of it at once.
+//! * [`outbox`] publishes `block.closed` after the commit.
+//!
+//! A process that dies at any point loses nothing acknowledged: what is in the store's mempool is executed after the
+//! restart, and what is in a committed block left the mempool with that commit. A state root is never written unless the
+//! tries computed it; when the parts disagree, [`run`] ends with an error and nothing more is written.
+
+pub mod admission;
+mod classes;
+mod clock;
+pub mod config;
+pub mod genesis;
+pub mod grpc;
 pub mod mempool;
+mod nonce;
+pub mod outbox;
+pub mod production;
+mod recovery;
+mod service;
+pub mod shared;
+
+pub use config::SequencerConfig;
+pub use service::{SequencerError, run};

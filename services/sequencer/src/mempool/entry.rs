@@ -61,7 +61,7 @@ pub enum Refusal {
     #[error("transaction {:#x} is in the mempool already", .0.0)]
     Duplicate(TransactionHash),
     /// The nonce was consumed.
-    #[error("nonce {nonce} of account {:#x} is in the past: its next nonce is {due}", sender.to_felt())]
+    #[error("nonce {nonce} of account {:#x} is in the past: its next nonce is {due}", sender.0.key())]
     NonceTooOld {
         /// The account.
         sender: ContractAddress,
@@ -72,7 +72,7 @@ pub enum Refusal {
     },
     /// The nonce is too far in the future.
     #[error(
-        "nonce {nonce} of account {:#x} is more than {max_ahead} ahead of its next nonce {due}", sender.to_felt()
+        "nonce {nonce} of account {:#x} is more than {max_ahead} ahead of its next nonce {due}", sender.0.key()
     )]
     NonceTooFarAhead {
         /// The account.

@@ -107,7 +107,11 @@ impl<P> Account<P> {
 
     fn ready_key(&self, sender: ContractAddress) -> Option<ReadyKey> {
         let slot = self.slots.get(&self.due)?;
-        (slot.phase == Phase::Queued).then_some((Reverse(slot.candidate.fee.tip), slot.arrival, sender))
+        (slot.phase == Phase::Queued).then_some((
+            Reverse(slot.candidate.fee.tip),
+            slot.arrival,
+            sender,
+        ))
     }
 
     /// The last one of the queue: removing it opens no gap.
@@ -220,12 +224,17 @@ impl<P> Pool<P> {
     /// Inserts a transaction that is not durable yet: it holds its place and is not taken before [`Self::confirm`].
     ///
     /// `chain_nonce` is the account's nonce in the last closed block; what the pool remembers counts if it is higher.
-    pub fn insert(&mut self, candidate: Candidate<P>, chain_nonce: u64) -> Result<Inserted<P>, Refusal> {
+    pub fn insert(
+        &mut self,
+        candidate: Candidate<P>,
+        chain_nonce: u64,
+    ) -> Result<Inserted<P>, Refusal> {
         self.check(&candidate, chain_nonce)?;
         let hash = candidate.hash;
         let (sender, nonce) = (candidate.sender, candidate.nonce);
         let stale = self.advance(sender, chain_nonce);
-        let mut removed: Vec<_> = stale.into_iter().map(|old| (old, Removed::NonceConsumed)).collect();
+        let mut removed: Vec<_> =
+            stale.into_iter().map(|old| (old, Removed::NonceConsumed)).collect();
         let replaced = self.remove_slot(sender, nonce);
         self.arrivals += 1;
         self.place(candidate, self.arrivals, Phase::Unconfirmed);
@@ -298,6 +307,12 @@ impl<P> Pool<P> {
         self.place(candidate, self.arrivals, Phase::Queued);
     }
 
+    /// Removes a waiting transaction.
+    pub fn discard(&mut self, hash: &TransactionHash) -> Option<Candidate<P>> {
+        let (sender, nonce) = self.by_hash.get(hash).copied()?;
+        Some(self.remove_slot(sender, nonce)?.candidate)
+    }
+
     /// Sets an account's nonce from the chain; returns what became impossible by it.
     pub fn set_chain_nonce(&mut self, sender: ContractAddress, nonce: u64) -> Vec<Candidate<P>> {
         self.advance(sender, nonce)
@@ -333,7 +348,9 @@ impl<P> Pool<P> {
 
     /// Says that the executor refused a transaction.
     pub fn rejected(&mut self, hash: &TransactionHash) -> Disposition {
-        let Some((sender, nonce)) = self.by_hash.get(hash).copied() else { return Disposition::Unknown };
+        let Some((sender, nonce)) = self.by_hash.get(hash).copied() else {
+            return Disposition::Unknown;
+        };
         let behind_gap = self.accounts.get(&sender).is_some_and(|account| nonce > account.executed);
         if behind_gap {
             self.put_back(hash);
@@ -393,7 +410,9 @@ impl<P> Pool<P> {
         self.by_hash.insert(candidate.hash, (sender, nonce));
         self.bytes += candidate.size_bytes;
         self.accounts.entry(sender).or_insert_with(|| Account::at(0));
-        self.edit(sender, |account| account.slots.insert(nonce, Slot { candidate, arrival, phase }));
+        self.edit(sender, |account| {
+            account.slots.insert(nonce, Slot { candidate, arrival, phase })
+        });
     }
 
     fn remove_slot(&mut self, sender: ContractAddress, nonce: u64) -> Option<Slot<P>> {
@@ -404,7 +423,11 @@ impl<P> Pool<P> {
     }
 
     /// The one place where an account changes, so that both orders always agree with it.
-    fn edit<T>(&mut self, sender: ContractAddress, change: impl FnOnce(&mut Account<P>) -> T) -> Option<T> {
+    fn edit<T>(
+        &mut self,
+        sender: ContractAddress,
+        change: impl FnOnce(&mut Account<P>) -> T,
+    ) -> Option<T> {
         let account = self.accounts.get_mut(&sender)?;
         if let Some(key) = account.ready_key(sender) {
             self.ready.remove(&key);
@@ -429,8 +452,13 @@ impl<P> Pool<P> {
     /// Recomputes both orders from the accounts and compares.
     #[cfg(test)]
     pub(super) fn accounts_are_consistent(&self) -> bool {
-        let ready = self.accounts.iter().filter_map(|(sender, account)| account.ready_key(*sender)).collect();
-        let dispensable = self.accounts.iter().filter_map(|(sender, account)| account.dispensable_key(*sender));
+        let ready = self
+            .accounts
+            .iter()
+            .filter_map(|(sender, account)| account.ready_key(*sender))
+            .collect();
+        let dispensable =
+            self.accounts.iter().filter_map(|(sender, account)| account.dispensable_key(*sender));
         let dispensable = dispensable.collect();
         self.ready == ready && self.dispensable == dispensable
     }

@@ -21,15 +21,25 @@ const LIMITS: PoolLimits = PoolLimits {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Insert { sender: u8, nonce: u64, tip: u64, price: u128, size_bytes: u64 },
+    Insert {
+        sender: u8,
+        nonce: u64,
+        tip: u64,
+        price: u128,
+        size_bytes: u64,
+    },
     Confirm,
     Withdraw,
     Take(usize),
     /// The executor answers the oldest unanswered transaction; `refuse` even if its nonce is due.
-    Answer { refuse: bool },
+    Answer {
+        refuse: bool,
+    },
     /// The block is full: everything unanswered comes back.
     Full,
-    Expire { after_ms: u64 },
+    Expire {
+        after_ms: u64,
+    },
     CloseBlock,
 }
 
@@ -134,7 +144,9 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                             prop_assert!(held.is_some(), "what goes was held");
                             if let Removed::Replaced { by } = why {
                                 prop_assert_eq!(*by, new.hash);
-                                prop_assert!(new.fee.outbids(&gone.fee, LIMITS.replacement_bump_percent));
+                                prop_assert!(
+                                    new.fee.outbids(&gone.fee, LIMITS.replacement_bump_percent)
+                                );
                                 prop_assert_eq!((gone.sender, gone.nonce), (new.sender, new.nonce));
                             }
                         }
@@ -142,7 +154,10 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                         model.live.push((new, State::Unconfirmed));
                     }
                     Err(refusal) => {
-                        prop_assert!(before.iter().all(|hash| pool.get(hash).is_some()), "a refusal changes nothing");
+                        prop_assert!(
+                            before.iter().all(|hash| pool.get(hash).is_some()),
+                            "a refusal changes nothing"
+                        );
                         let executed = model.executed(&new.sender);
                         match refusal {
                             Refusal::NonceTooOld { .. } => prop_assert!(nonce < executed),
@@ -150,9 +165,12 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                                 prop_assert!(nonce > executed + LIMITS.max_nonces_ahead);
                             }
                             Refusal::ReplacementUnderpriced { existing, .. }
-                            | Refusal::NonceInOpenBlock { existing } => prop_assert!(before.contains(&existing)),
+                            | Refusal::NonceInOpenBlock { existing } => {
+                                prop_assert!(before.contains(&existing))
+                            }
                             Refusal::Full => prop_assert!(
-                                pool.len() == LIMITS.max_transactions || pool.bytes() + size_bytes > LIMITS.max_bytes
+                                pool.len() == LIMITS.max_transactions
+                                    || pool.bytes() + size_bytes > LIMITS.max_bytes
                             ),
                             Refusal::Duplicate(_) => prop_assert!(false, "every hash is new"),
                         }
@@ -167,9 +185,10 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Withdraw => {
                 if let Some((hash, removed)) = last.take() {
-                    let unconfirmed = model.live.iter().any(|(held, state)| {
-                        held.hash == hash && *state == State::Unconfirmed
-                    });
+                    let unconfirmed = model
+                        .live
+                        .iter()
+                        .any(|(held, state)| held.hash == hash && *state == State::Unconfirmed);
                     if unconfirmed {
                         model.remove(hash);
                         for (back, _) in &removed {
@@ -242,7 +261,8 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     prop_assert!(model.remove(gone.hash).is_some());
                 }
                 let late = model.live.iter().any(|(held, state)| {
-                    *state == State::Queued && held.received_at_ms + LIMITS.expire_after_ms <= model.now_ms
+                    *state == State::Queued
+                        && held.received_at_ms + LIMITS.expire_after_ms <= model.now_ms
                 });
                 prop_assert!(!late, "everything late went");
             }

@@ -1,0 +1,199 @@
+//! The way of a transaction into the mempool: checked, validated, durable, acknowledged. In that order.
+//!
+//! ```text
+//!  submit ─ form, size, fees ─ nonce, room ─ executor: account's validation ─┐
+//!                                                                            v
+//!  hash <── confirm in the pool <── one database transaction <── writer: as many submissions as wait
+//! ```
+//!
+//! The writer commits what has come in while the last commit ran, so the number of database transactions does not grow
+//! with the rate of submissions.
+
+mod checks;
+mod refusal;
+mod validation;
+mod writer;
+
+use std::sync::Arc;
+
+use sidereal_chain_store::{ChainStore, TransactionStatus};
+use sidereal_execution::transaction::BlockTransaction;
+use sidereal_object_store::{ObjectKey, ObjectStore};
+use sidereal_proto::transaction::ReceivedTransaction;
+use sidereal_service::Shutdown;
+use starknet_api::core::{ChainId, ContractAddress};
+use starknet_api::transaction::{Transaction, TransactionHash};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use checks::candidate;
+pub use refusal::{SubmitRefusal, removal};
+pub use validation::Validator;
+
+use crate::clock::now_ms;
+use crate::config::{BlockGasPrices, MempoolConfig};
+use crate::mempool::{Candidate, Refusal};
+use crate::nonce::chain_nonce;
+use crate::shared::Shared;
+use writer::{Submission, Writer};
+
+/// See the [module](self). Clones are the same.
+#[derive(Clone)]
+pub struct Admission {
+    shared: Shared,
+    store: ChainStore,
+    objects: Arc<dyn ObjectStore>,
+    validator: Option<Validator>,
+    chain_id: ChainId,
+    prices: BlockGasPrices,
+    max_transaction_bytes: u64,
+    in_hand: Arc<Semaphore>,
+    queue: mpsc::Sender<Submission>,
+}
+
+impl Admission {
+    /// Starts the writer, which ends after shutdown when what it holds is durable.
+    #[allow(clippy::too_many_arguments)]
+    pub fn start(
+        config: &MempoolConfig,
+        chain_id: ChainId,
+        prices: BlockGasPrices,
+        shared: Shared,
+        store: ChainStore,
+        objects: Arc<dyn ObjectStore>,
+        validator: Option<Validator>,
+        shutdown: &Shutdown,
+    ) -> (Self, JoinHandle<()>) {
+        let bound = usize::try_from(config.max_submissions).unwrap_or(Semaphore::MAX_PERMITS);
+        let bound = bound.clamp(1, Semaphore::MAX_PERMITS);
+        let (queue, submissions) = mpsc::channel(bound);
+        let max_batch = usize::try_from(config.max_commit_batch).unwrap_or(usize::MAX);
+        let writer = Writer::new(shared.clone(), store.clone(), submissions, max_batch);
+        let stop = shutdown.clone();
+        let writing = shutdown.spawn("mempool writer", async move { writer.run(stop).await });
+        let admission = Self {
+            shared,
+            store,
+            objects,
+            validator,
+            chain_id,
+            prices,
+            max_transaction_bytes: config.max_transaction_bytes,
+            in_hand: Arc::new(Semaphore::new(bound)),
+            queue,
+        };
+        (admission, writing)
+    }
+
+    /// Takes a transaction in. When this returns its hash, the transaction is durable.
+    pub async fn submit(
+        &self,
+        received: ReceivedTransaction,
+    ) -> Result<TransactionHash, SubmitRefusal> {
+        let _permit = self.in_hand.try_acquire().map_err(|_| SubmitRefusal::Overloaded)?;
+        let transaction = BlockTransaction::new(received.transaction, &self.chain_id)
+            .map_err(SubmitRefusal::Malformed)?;
+        let hash = transaction.hash;
+        if let Some(claimed) = received.claimed_hash
+            && claimed != hash
+        {
+            return Err(SubmitRefusal::WrongHash { claimed, computed: hash });
+        }
+        let candidate = checks::candidate(transaction, now_ms())?;
+        checks::size(&candidate, self.max_transaction_bytes)?;
+        checks::form(&candidate)?;
+        checks::prices(&candidate, &self.prices)?;
+
+        let sender = candidate.sender;
+        let due = self.due_nonce(&sender).await?;
+        self.shared.pool().check(&candidate, due)?;
+        self.check_unknown(&hash).await?;
+        self.check_class(&candidate).await?;
+        self.validate(&candidate, due).await?;
+
+        let (done, durable) = oneshot::channel();
+        let submission = Submission { candidate, due, done };
+        self.queue.try_send(submission).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitRefusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => SubmitRefusal::Stopping,
+        })?;
+        durable.await.unwrap_or(Err(SubmitRefusal::Stopping))
+    }
+
+    /// The nonce that is due: what the open block executed counts.
+    pub async fn due_nonce(&self, sender: &ContractAddress) -> Result<u64, SubmitRefusal> {
+        let known = self.shared.pool().executed_nonce(sender);
+        match known {
+            Some(nonce) => Ok(nonce),
+            None => chain_nonce(&self.store, sender, self.shared.head().number)
+                .await
+                .map_err(SubmitRefusal::Store),
+        }
+    }
+
+    /// What is in the open block or in a closed one has a consumed nonce and was refused for that already; what is
+    /// left are transactions of the store that the pool does not hold.
+    async fn check_unknown(&self, hash: &TransactionHash) -> Result<(), SubmitRefusal> {
+        let known = self.store.transaction_status(hash).await.map_err(SubmitRefusal::Store)?;
+        match known {
+            None | Some(TransactionStatus::Removed(_)) => Ok(()),
+            Some(TransactionStatus::Waiting | TransactionStatus::InBlock(_)) => {
+                Err(Refusal::Duplicate(*hash).into())
+            }
+        }
+    }
+
+    /// A declared class must be new, and its code in the object store.
+    async fn check_class(
+        &self,
+        candidate: &Candidate<BlockTransaction>,
+    ) -> Result<(), SubmitRefusal> {
+        let Transaction::Declare(declare) = &candidate.payload.transaction else { return Ok(()) };
+        let class_hash = declare.class_hash();
+        let declared =
+            self.store.declared_class(&class_hash).await.map_err(SubmitRefusal::Store)?;
+        if declared.is_some() {
+            return Err(SubmitRefusal::ClassAlreadyDeclared { class_hash });
+        }
+        for key in [ObjectKey::sierra_class(class_hash.0), ObjectKey::casm_class(class_hash.0)] {
+            if !self.objects.exists(&key).await.map_err(SubmitRefusal::Objects)? {
+                return Err(SubmitRefusal::ClassNotStored { class_hash });
+            }
+        }
+        Ok(())
+    }
+
+    async fn validate(
+        &self,
+        candidate: &Candidate<BlockTransaction>,
+        due: u64,
+    ) -> Result<(), SubmitRefusal> {
+        let Some(validator) = &self.validator else { return Ok(()) };
+        if self.waits_for_its_account(candidate, due).await? {
+            return Ok(());
+        }
+        validator.validate(&candidate.payload).await
+    }
+
+    /// A wallet deploys its account and sends the first transaction at once. The account's code cannot be asked before
+    /// the block with the deployment is closed, so this one transaction goes without; see `starknet_addInvokeTransaction`.
+    async fn waits_for_its_account(
+        &self,
+        candidate: &Candidate<BlockTransaction>,
+        due: u64,
+    ) -> Result<bool, SubmitRefusal> {
+        let invoke = matches!(candidate.payload.transaction, Transaction::Invoke(_));
+        if !invoke || candidate.nonce != 1 || due > 1 {
+            return Ok(false);
+        }
+        let deploys = self.shared.pool().at_nonce(&candidate.sender, 0).is_some_and(|first| {
+            matches!(first.payload.transaction, Transaction::DeployAccount(_))
+        });
+        if !deploys && due == 0 {
+            return Ok(false);
+        }
+        let head = self.shared.head().number;
+        let class = self.store.class_hash_at(&candidate.sender, head).await;
+        Ok(class.map_err(SubmitRefusal::Store)?.is_none())
+    }
+}

@@ -1,0 +1,421 @@
+//! Block production: opens a block when there is work, drives it through an executor, commits it. One at a time.
+//!
+//! The open block lives in memory only. If the process dies, its transactions are still in the store's mempool, and the
+//! next start executes them again in a new block; if an executor dies, the block is replayed on the next one.
+
+mod close;
+mod environment;
+mod executor;
+mod open_block;
+#[cfg(test)]
+mod open_block_properties;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidereal_chain_store::{ChainStore, ChainStoreError, Head, Removal};
+use sidereal_execution::limits::BlockLimits;
+use sidereal_execution::outcome::{BlockExecution, Rejection, TransactionOutcome};
+use sidereal_execution::transaction::BlockTransaction;
+use sidereal_service::{Readiness, RetryPolicy, Shutdown, Waker, error_chain};
+use tokio::time::Instant;
+
+pub use close::{BLOCK_CLOSED, CommitError, Committer, rejection_removal, stored_receipt};
+pub use environment::{ChainRules, EnvironmentError};
+pub use executor::{Executor, StreamError, Unreadable};
+pub use open_block::{Answer, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
+
+use crate::clock::now_ms;
+use crate::mempool::Disposition;
+use crate::shared::{PreConfirmedBlock, Shared};
+
+/// Transactions in one message to the executor.
+const MESSAGE_TRANSACTIONS: usize = 32;
+
+/// Production cannot go on. Whatever it is, no block is written on top of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProductionError {
+    /// Executors do not agree.
+    #[error("the open block cannot be relied on")]
+    Disagreement(#[source] Disagreement),
+    /// A block could not be committed, and trying again does not help.
+    #[error("a closed block cannot be committed")]
+    Commit(#[source] Box<CommitError>),
+    /// The next block has no possible environment.
+    #[error("the next block cannot be opened")]
+    Environment(#[source] EnvironmentError),
+    /// What execution refused cannot be recorded.
+    #[error("refused transactions cannot be recorded")]
+    Record(#[source] ChainStoreError),
+}
+
+/// What one stream came to.
+enum Driven {
+    Closed(Arc<BlockExecution>, CloseReason),
+    /// Nothing is in the block.
+    Abandoned,
+}
+
+enum DriveError {
+    Stream(StreamError),
+    Fatal(Disagreement),
+}
+
+impl From<StreamError> for DriveError {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl From<Disagreement> for DriveError {
+    fn from(error: Disagreement) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// See the [module](self).
+pub struct Producer {
+    /// The mempool, the open block, the head.
+    pub shared: Shared,
+    /// The chain store.
+    pub store: ChainStore,
+    /// Commits blocks.
+    pub committer: Committer,
+    /// In the order in which they are tried.
+    pub executors: Vec<Executor>,
+    /// What every block's environment has.
+    pub rules: ChainRules,
+    /// When a block is closed.
+    pub closing: ClosingRule,
+    /// What fits into a block.
+    pub limits: BlockLimits,
+    /// The age of the head, in milliseconds, at which an empty block is closed; 0: never.
+    pub empty_after_ms: u64,
+    /// Waits between tries.
+    pub retry: RetryPolicy,
+    /// Woken when a block was committed.
+    pub committed: Waker,
+    /// Held back while no executor answers.
+    pub readiness: Readiness,
+    /// Ends production after the open block.
+    pub shutdown: Shutdown,
+}
+
+impl Producer {
+    /// Runs until shutdown, or until it must halt.
+    pub async fn run(self) -> Result<(), ProductionError> {
+        let mut present = 0;
+        loop {
+            let Some(allow_empty) = self.work().await else { return Ok(()) };
+            let head = self.shared.head();
+            let environment = loop {
+                match self.rules.next(&self.store, head).await {
+                    Ok(environment) => break environment,
+                    Err(EnvironmentError::Store { source, .. }) if source.is_retryable() => {
+                        tracing::warn!(error = %error_chain(&source), "opening a block failed");
+                        if !self.pause(1).await {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => return Err(ProductionError::Environment(error)),
+                }
+            };
+            let rule = ClosingRule { allow_empty, ..self.closing };
+            let open = OpenBlock::new(environment, rule, now_ms());
+            self.produce(open, head, &mut present).await?;
+            *self.shared.open() = None;
+        }
+    }
+
+    /// Waits for work: `Some(whether an empty block is due)`, or `None` at shutdown.
+    async fn work(&self) -> Option<bool> {
+        let started = Instant::now();
+        let empty_at =
+            (self.empty_after_ms > 0).then(|| started + Duration::from_millis(self.empty_after_ms));
+        loop {
+            if self.shutdown.is_triggered() {
+                return None;
+            }
+            if self.shared.pool().ready_accounts() > 0 {
+                return Some(false);
+            }
+            tokio::select! {
+                () = self.shared.work.woken() => {}
+                () = self.shutdown.triggered() => {}
+                () = sleep_until(empty_at) => return Some(true),
+            }
+        }
+    }
+
+    async fn produce(
+        &self,
+        mut open: OpenBlock,
+        head: Head,
+        present: &mut usize,
+    ) -> Result<(), ProductionError> {
+        *self.shared.open() = Some(PreConfirmedBlock {
+            environment: Arc::new(open.environment().clone()),
+            included: Vec::new(),
+            rejected: HashMap::new(),
+        });
+        let mut rejections = Vec::new();
+        let mut failures = 0_u32;
+        let mut latch = None;
+        let driven = loop {
+            let Some(executor) = self.executors.get(*present % self.executors.len().max(1)) else {
+                // The configuration was checked to name one.
+                return Ok(());
+            };
+            match self.drive(&mut open, executor, &mut rejections).await {
+                Ok(driven) => break driven,
+                Err(DriveError::Fatal(error)) => return Err(ProductionError::Disagreement(error)),
+                Err(DriveError::Stream(error)) => {
+                    failures = failures.saturating_add(1);
+                    *present = present.wrapping_add(1);
+                    metrics::counter!("executor_streams_failed_total").increment(1);
+                    tracing::warn!(
+                        block = open.environment().number.0,
+                        error = %error_chain(&error),
+                        failures,
+                        "the open block is replayed on another executor"
+                    );
+                    if usize::try_from(failures).is_ok_and(|count| count >= self.executors.len()) {
+                        latch.get_or_insert_with(|| self.readiness.hold("executor"));
+                        if !self.pause(failures).await {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        };
+        drop(latch);
+        match driven {
+            Driven::Closed(execution, reason) => {
+                let opened_at_ms = open.opened_at_ms();
+                self.commit(head, &execution, &rejections, reason, opened_at_ms).await
+            }
+            Driven::Abandoned => self.record(&rejections).await,
+        }
+    }
+
+    /// Drives the block through one executor until it is closed.
+    async fn drive(
+        &self,
+        open: &mut OpenBlock,
+        executor: &Executor,
+        rejections: &mut Vec<Rejection>,
+    ) -> Result<Driven, DriveError> {
+        let (requests, mut stream) = executor.begin(open.environment(), &self.limits).await?;
+        let mut outgoing: VecDeque<Arc<BlockTransaction>> = open.replay().into();
+        let mut last_progress = Instant::now();
+        loop {
+            let next = open.next(now_ms());
+            match next {
+                Next::Offer(room) => {
+                    let taken = self.shared.pool().take(room);
+                    if !taken.is_empty() && outgoing.is_empty() && !open.waits_for_answers() {
+                        last_progress = Instant::now();
+                    }
+                    let taken = taken.into_iter().map(|candidate| candidate.payload);
+                    let taken: Vec<_> = taken.collect();
+                    open.offer(taken.iter().cloned());
+                    outgoing.extend(taken);
+                }
+                Next::Wait => {}
+                Next::Close(reason) => {
+                    requests.close().await?;
+                    let closed = tokio::time::timeout(stream.timeout(), stream.answer()).await;
+                    return match closed.map_err(|_| stream.silent())?? {
+                        executor::Answer::Closed(execution) => {
+                            open.check_closed(&execution)?;
+                            Ok(Driven::Closed(Arc::from(execution), reason))
+                        }
+                        executor::Answer::Outcomes { .. } => {
+                            let block = open.environment().number;
+                            Err(Disagreement::UnaskedAnswer { block }.into())
+                        }
+                    };
+                }
+                Next::Abandon => return Ok(Driven::Abandoned),
+            }
+            let offering = matches!(next, Next::Offer(_));
+            let silent_at = open.waits_for_answers().then(|| last_progress + stream.timeout());
+            tokio::select! {
+                answer = stream.answer() => {
+                    last_progress = Instant::now();
+                    self.answered(open, answer?, rejections)?;
+                }
+                permit = requests.ready(), if !outgoing.is_empty() => {
+                    let count = outgoing.len().min(MESSAGE_TRANSACTIONS);
+                    let batch: Vec<_> = outgoing.drain(..count).collect();
+                    permit?.send(&batch)?;
+                }
+                () = self.shared.work.woken(), if offering => {}
+                () = until_ms(open.deadline_ms()), if open.is_filling() => {}
+                () = self.shutdown.triggered(), if open.is_filling() => {
+                    open.stop_filling(CloseReason::Shutdown);
+                }
+                () = sleep_until(silent_at) => return Err(stream.silent().into()),
+            }
+        }
+    }
+
+    fn answered(
+        &self,
+        open: &mut OpenBlock,
+        answer: executor::Answer,
+        rejections: &mut Vec<Rejection>,
+    ) -> Result<(), DriveError> {
+        let (outcomes, block_full): (Vec<TransactionOutcome>, bool) = match answer {
+            executor::Answer::Outcomes { outcomes, block_full } => (outcomes, block_full),
+            executor::Answer::Closed(_) => {
+                let block = open.environment().number;
+                return Err(Disagreement::UnaskedAnswer { block }.into());
+            }
+        };
+        for outcome in outcomes {
+            match open.answer(outcome)? {
+                Answer::Included(hash) => {
+                    self.shared.pool().executed(&hash);
+                    metrics::counter!("transactions_included_total").increment(1);
+                }
+                Answer::Reconfirmed => {}
+                Answer::Rejected(rejection) => self.rejected(rejection, rejections),
+            }
+        }
+        if block_full {
+            let (returned, too_large) = open.full()?;
+            let mut pool = self.shared.pool();
+            for hash in &returned {
+                pool.put_back(hash);
+            }
+            drop(pool);
+            if let Some(rejection) = too_large {
+                self.rejected(rejection, rejections);
+            }
+        }
+        if let Some(view) = &mut *self.shared.open() {
+            view.included = open.included().to_vec();
+        }
+        Ok(())
+    }
+
+    fn rejected(&self, rejection: Rejection, rejections: &mut Vec<Rejection>) {
+        metrics::counter!("transactions_rejected_total").increment(1);
+        if self.shared.pool().rejected(&rejection.hash) == Disposition::Requeued {
+            return;
+        }
+        tracing::info!(
+            hash = %format_args!("{:#x}", rejection.hash.0),
+            reason = ?rejection.reason,
+            "a transaction was rejected"
+        );
+        if let Some(view) = &mut *self.shared.open() {
+            view.rejected.insert(rejection.hash, rejection.clone());
+        }
+        rejections.push(rejection);
+    }
+
+    /// Writes the block, and tries again as long as only a store is out of reach. Returns without it only at shutdown,
+    /// when the next start executes the block again.
+    async fn commit(
+        &self,
+        head: Head,
+        execution: &Arc<BlockExecution>,
+        rejections: &[Rejection],
+        reason: CloseReason,
+        opened_at_ms: u64,
+    ) -> Result<(), ProductionError> {
+        let started = Instant::now();
+        let mut failures = 0_u32;
+        let mut latch = None;
+        let mut prepared = None;
+        let prepared = loop {
+            let result = match &prepared {
+                None => match self.committer.prepare(Some(head), execution, rejections).await {
+                    Ok(ready) => {
+                        prepared = Some(ready);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Some(ready) => self.committer.write(ready).await,
+            };
+            match (result, prepared.take()) {
+                (Ok(()), Some(ready)) => break ready,
+                (Ok(()), None) => {}
+                (Err(error), kept) if error.is_retryable() => {
+                    failures = failures.saturating_add(1);
+                    prepared = kept;
+                    latch.get_or_insert_with(|| self.readiness.hold("stores"));
+                    tracing::warn!(error = %error_chain(&error), failures, "committing a block failed");
+                    if !self.pause(failures).await {
+                        return Ok(());
+                    }
+                }
+                (Err(error), _) => return Err(ProductionError::Commit(Box::new(error))),
+            }
+        };
+        self.shared.advance(prepared.head);
+        self.shared.pool().forget_idle_accounts();
+        self.committed.wake();
+        let block = prepared.block();
+        metrics::counter!("blocks_closed_total", "reason" => reason.name()).increment(1);
+        metrics::histogram!("block_commit_seconds").record(started.elapsed().as_secs_f64());
+        tracing::info!(
+            block = block.number().0,
+            hash = %format_args!("{:#x}", block.hash.0),
+            state_root = %format_args!("{:#x}", block.header.state_root.0),
+            transactions = block.transaction_count,
+            rejected = rejections.len(),
+            reason = reason.name(),
+            open_ms = now_ms().saturating_sub(opened_at_ms),
+            commit_ms = started.elapsed().as_millis(),
+            "block closed"
+        );
+        Ok(())
+    }
+
+    /// Records what was rejected while a block was built that came to nothing.
+    async fn record(&self, rejections: &[Rejection]) -> Result<(), ProductionError> {
+        if rejections.is_empty() {
+            return Ok(());
+        }
+        let removals: Vec<Removal> = rejections.iter().map(rejection_removal).collect();
+        let mut failures = 0_u32;
+        loop {
+            match self.store.remove_waiting(&removals).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_retryable() => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(error = %error_chain(&error), "rejections were not recorded");
+                    if !self.pause(failures).await {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(ProductionError::Record(error)),
+            }
+        }
+    }
+
+    /// Waits after failures; false at shutdown.
+    async fn pause(&self, failures: u32) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(self.retry.delay(failures)) => true,
+            () = self.shutdown.triggered() => false,
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Until this time of the wall clock, by which blocks are closed.
+async fn until_ms(at_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(at_ms.saturating_sub(now_ms()))).await;
+}

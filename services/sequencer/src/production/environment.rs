@@ -1,0 +1,105 @@
+//! The environment of the next block.
+
+use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError, Head, StoredBlock};
+use sidereal_execution::block::{BlockEnvironment, OLD_BLOCK_HASH_DISTANCE};
+use starknet_api::block::{BlockHash, BlockHashAndNumber, BlockNumber, BlockTimestamp};
+use starknet_api::core::{ChainId, ContractAddress};
+use starknet_api::data_availability::L1DataAvailabilityMode;
+
+use crate::clock::now_ms;
+use crate::config::BlockGasPrices;
+
+/// A block cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// An earlier block cannot be read.
+    #[error("reading block {block} failed")]
+    Store {
+        /// The earlier block.
+        block: BlockNumber,
+        /// Why.
+        #[source]
+        source: ChainStoreError,
+    },
+    /// An earlier block is not there.
+    #[error("block {block} is missing in the chain store")]
+    Missing {
+        /// The earlier block.
+        block: BlockNumber,
+    },
+    /// The numbers are used up.
+    #[error("there is no block number after {head}")]
+    NoNumber {
+        /// The last block.
+        head: BlockNumber,
+    },
+}
+
+/// What all blocks have in common.
+#[derive(Clone, Debug)]
+pub struct ChainRules {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// Who receives the fees.
+    pub sequencer_address: ContractAddress,
+    /// How state diffs go to L1.
+    pub l1_da_mode: L1DataAvailabilityMode,
+    /// Prices of gas.
+    pub prices: BlockGasPrices,
+}
+
+impl ChainRules {
+    /// The environment of block 0.
+    pub fn genesis(&self, timestamp: BlockTimestamp) -> BlockEnvironment {
+        self.environment(BlockNumber(0), timestamp, BlockHash::default(), None)
+    }
+
+    /// The environment of the block after `head`, now.
+    pub async fn next(
+        &self,
+        store: &ChainStore,
+        head: Head,
+    ) -> Result<BlockEnvironment, EnvironmentError> {
+        let number = head.number.next().ok_or(EnvironmentError::NoNumber { head: head.number })?;
+        let parent = block(store, head.number).await?;
+        // A clock that was set back must not make time run backwards in the chain.
+        let timestamp = BlockTimestamp((now_ms() / 1_000).max(parent.header.timestamp.0));
+        let old_block = match number.0.checked_sub(OLD_BLOCK_HASH_DISTANCE) {
+            None => None,
+            Some(old) => {
+                let number = BlockNumber(old);
+                let hash = block(store, number).await?.hash;
+                Some(BlockHashAndNumber { number, hash })
+            }
+        };
+        Ok(self.environment(number, timestamp, head.hash, old_block))
+    }
+
+    fn environment(
+        &self,
+        number: BlockNumber,
+        timestamp: BlockTimestamp,
+        parent_hash: BlockHash,
+        old_block: Option<BlockHashAndNumber>,
+    ) -> BlockEnvironment {
+        BlockEnvironment {
+            number,
+            timestamp,
+            sequencer_address: self.sequencer_address,
+            l1_gas_price: self.prices.l1_gas,
+            l1_data_gas_price: self.prices.l1_data_gas,
+            l2_gas_price: self.prices.l2_gas,
+            l1_da_mode: self.l1_da_mode,
+            chain_id: self.chain_id.clone(),
+            parent_hash,
+            old_block,
+        }
+    }
+}
+
+async fn block(store: &ChainStore, number: BlockNumber) -> Result<StoredBlock, EnvironmentError> {
+    let found = store.block(BlockSelector::Number(number)).await;
+    found
+        .map_err(|source| EnvironmentError::Store { block: number, source })?
+        .ok_or(EnvironmentError::Missing { block: number })
+}
