@@ -13,12 +13,15 @@
 //! be trusted. All proofs share one program, one set of security parameters and one preprocessed commitment,
 //! which is what lets circuits of a fixed shape wrap them later.
 //!
-//! * [`Prover`] holds what does not depend on the block (preprocessed tree, twiddles) and is reused.
+//! * [`Prover`] holds what does not depend on the block (preprocessed tree, twiddles) and is reused; its
+//!   [`Prover::prove`] goes all the way from a witness.
+//! * [`verify_block`] says that a proof is of StarknetOS over a block that the chain has; [`verify`] knows no blocks.
 //! * [`BlockProof`] is the proof with its claim; [`BlockProof::decode`] is safe on untrusted bytes.
 //! * [`verify`] lists, in its documentation, every check that it makes.
 //! * [`ProgressSink`] receives the [`Stage`]s of a proof while it is made.
 
 mod audit;
+mod block;
 mod bootloader;
 mod precompute;
 mod progress;
@@ -27,6 +30,10 @@ mod prover;
 mod settings;
 mod verifier;
 
+pub use block::{
+    BlockClaim, BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, committed,
+    os_chain, os_input, run_block, verify_block, verify_starknet_os,
+};
 pub use bootloader::{
     BootloaderError, BootloaderRun, PreparedTask, bootloader_output, bootloader_program_hash,
     task_program_hash,

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use sidereal_block_prover::{BlockError, ProgressSink, ProveError, Prover, ProverSettings, Stage};
+use sidereal_block_prover::{ProgressSink, Prover, ProverSettings, Stage};
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
 
 use super::serve::{Refusal, WitnessProver};
@@ -38,13 +38,12 @@ impl WitnessProver for BlockWitnessProver {
         let witness = BlockWitness::decode(witness, self.limits)
             .map_err(|error| Refusal::permanent(&error))?;
         let watch = StageWatch { progress, prove: Mutex::default() };
-        let proven = self.prover.prove(&witness, &watch).map_err(|error| match error {
-            // These follow from the witness and the program alone.
-            BlockError::Replay(_)
-            | BlockError::StarknetOs(_)
-            | BlockError::NotCommitted(_)
-            | BlockError::Prove(ProveError::TooLarge { .. }) => Refusal::permanent(&error),
-            BlockError::Prove(_) => Refusal::retryable(&error),
+        let proven = self.prover.prove(&witness, &watch).map_err(|error| {
+            if error.is_permanent() {
+                Refusal::permanent(&error)
+            } else {
+                Refusal::retryable(&error)
+            }
         })?;
         let proof = proven.proof.encode().map_err(|error| Refusal::permanent(&error))?;
         let figures = Figures {
