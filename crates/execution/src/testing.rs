@@ -134,6 +134,7 @@ impl TestChain {
         let config = RunnableClassesConfig {
             mode,
             native_cache: contracts_folder().join("native"),
+            compile_in_background: false,
             capacity: NonZeroUsize::new(64).unwrap(),
         };
         let runnable = Arc::new(RunnableClasses::new(Arc::new(classes.clone()), config));

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use starknet_api::contract_class::{ClassInfo, SierraVersion};
 use starknet_api::core::{ClassHash, CompiledClassHash};
 
+#[cfg(feature = "native")]
+use super::native::NativeCompiler;
 use super::{ClassError, ClassSource, Classes, DeclaredClass};
 
 /// How Cairo code runs. Both give the same state diff and receipts.
@@ -30,26 +32,37 @@ pub struct RunnableClassesConfig {
     pub mode: ExecutionMode,
     /// Where shared objects of compiled classes are kept between runs; used in native mode only.
     pub native_cache: PathBuf,
+    /// In native mode: whether a class that was never compiled runs in Cairo VM until its compilation, in the
+    /// background, is done. Otherwise who asks for it waits.
+    pub compile_in_background: bool,
     /// Classes kept in memory.
     pub capacity: NonZeroUsize,
 }
 
-/// One class's place in the cache. Its lock is held while the class is compiled, so that it is compiled
+/// One class's place in the cache. Its lock is held while the class is read and compiled, so that this happens
 /// once, and nobody waits for a class they did not ask for.
-type Slot = Arc<Mutex<Option<RunnableCompiledClass>>>;
+pub(super) type Slot = Arc<Mutex<Option<RunnableCompiledClass>>>;
 
 /// Runnable classes by class hash: a bounded cache in front of a [`ClassSource`] and a compiler.
 pub struct RunnableClasses {
     source: Arc<dyn ClassSource>,
     config: RunnableClassesConfig,
     slots: Mutex<LruCache<ClassHash, Slot>>,
+    #[cfg(feature = "native")]
+    compiler: NativeCompiler,
 }
 
 impl RunnableClasses {
     /// An empty cache over `source`.
     pub fn new(source: Arc<dyn ClassSource>, config: RunnableClassesConfig) -> Self {
         let slots = Mutex::new(LruCache::new(config.capacity));
-        Self { source, config, slots }
+        Self {
+            source,
+            slots,
+            #[cfg(feature = "native")]
+            compiler: NativeCompiler::new(config.native_cache.clone()),
+            config,
+        }
     }
 
     /// Where the classes come from.
@@ -65,12 +78,13 @@ impl RunnableClasses {
     fn compile(
         &self,
         class_hash: ClassHash,
-        declared: &DeclaredClass,
+        declared: &Arc<DeclaredClass>,
+        slot: &Slot,
     ) -> Result<RunnableCompiledClass, ClassError> {
         let vm = vm_class(class_hash, &declared.casm, declared.sierra_version()?)?;
         match self.config.mode {
             ExecutionMode::Vm => Ok(RunnableCompiledClass::V1(vm)),
-            ExecutionMode::Native => Ok(self.compile_native(class_hash, declared, vm)),
+            ExecutionMode::Native => Ok(self.compile_native(class_hash, declared, vm, slot)),
         }
     }
 
@@ -78,29 +92,28 @@ impl RunnableClasses {
     fn compile_native(
         &self,
         class_hash: ClassHash,
-        declared: &DeclaredClass,
+        declared: &Arc<DeclaredClass>,
         vm: CompiledClassV1,
+        slot: &Slot,
     ) -> RunnableCompiledClass {
-        use blockifier::execution::native::contract_class::NativeCompiledClassV1;
-
-        match super::native::executor(&self.config.native_cache, class_hash, &declared.sierra) {
-            Ok(executor) => {
-                RunnableCompiledClass::V1Native(NativeCompiledClassV1::new(executor, vm))
-            }
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%class_hash, %error, cause, "class runs in Cairo VM instead of natively");
-                RunnableCompiledClass::V1(vm)
-            }
+        if let Some(class) = self.compiler.load(class_hash, &vm) {
+            return class;
         }
+        if !self.config.compile_in_background {
+            return self.compiler.compile(class_hash, declared, vm);
+        }
+        let fallback = RunnableCompiledClass::V1(vm.clone());
+        self.compiler.compile_later(class_hash, declared, vm, slot);
+        fallback
     }
 
     #[cfg(not(feature = "native"))]
     fn compile_native(
         &self,
         class_hash: ClassHash,
-        _declared: &DeclaredClass,
+        _declared: &Arc<DeclaredClass>,
         vm: CompiledClassV1,
+        _slot: &Slot,
     ) -> RunnableCompiledClass {
         tracing::warn!(
             %class_hash,
@@ -123,7 +136,7 @@ impl Classes for RunnableClasses {
             return Ok(Some(class.clone()));
         }
         let Some(declared) = self.source.class(class_hash)? else { return Ok(None) };
-        let class = self.compile(class_hash, &declared)?;
+        let class = self.compile(class_hash, &declared, &slot)?;
         *entry = Some(class.clone());
         Ok(Some(class))
     }
@@ -150,6 +163,6 @@ pub(crate) fn vm_class(
 }
 
 /// The caches stay consistent when a holder of the lock panics: slots are filled last.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
