@@ -1,1 +1,14 @@
 //! Every service in one process, and the operator's commands.
+//!
+//! * [`dev`]: the whole chain in one process, on the embedded bus, SQLite and the file system.
+//! * [`load`]: sends transactions at a rate and says what became of them.
+//! * [`verify`]: walks the claims from a transaction to the proof of its block.
+//! * [`jobs`]: the proving jobs, for the operator.
+
+pub mod account;
+pub mod artifacts;
+pub mod dev;
+pub mod jobs;
+pub mod load;
+pub mod rpc;
+pub mod verify;

@@ -1,1 +1,85 @@
-fn main() {}
+//! The `sidereal` command: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sidereal::{dev, jobs, load, verify};
+use sidereal_service::config::ConfigArgs;
+use sidereal_service::{EXIT_SOFTWARE, launch_with};
+
+/// A Starknet-compatible validity rollup on your own machines.
+#[derive(Parser)]
+#[command(name = "sidereal", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a whole chain in this process: embedded bus, SQLite, file system.
+    Dev(dev::DevOptions),
+    /// Sends transactions at a rate, and says what became of them.
+    Load(load::LoadOptions),
+    /// Walks the claims from a transaction to the proof of its block.
+    Verify(verify::VerifyOptions),
+    /// Lists proving jobs, and puts parked ones back.
+    Jobs(jobs::JobsOptions),
+    /// Runs the gateway alone.
+    Gateway(ConfigArgs),
+    /// Runs the sequencer alone.
+    Sequencer(ConfigArgs),
+    /// Runs an executor alone.
+    Executor(ConfigArgs),
+    /// Runs a prover worker alone.
+    ProverWorker(ConfigArgs),
+    /// Runs the proof store alone.
+    ProofStore(ConfigArgs),
+}
+
+fn main() -> ExitCode {
+    // The prover runs in a process of its own, which is this program again.
+    if let Some(code) = sidereal_prover_worker::child::main_if_requested() {
+        return code;
+    }
+    match Cli::parse().command {
+        Command::Dev(options) => dev::main(options),
+        Command::Load(options) => finish(|| async {
+            let summary = load::run(options).await?;
+            println!("{summary}");
+            anyhow::ensure!(summary.is_clean(), "not every transaction succeeded exactly once");
+            Ok(())
+        }),
+        Command::Verify(options) => finish(|| verify::run(options)),
+        Command::Jobs(options) => finish(|| jobs::run(options)),
+        Command::Gateway(args) => launch_with("gateway", &args, sidereal_gateway::run),
+        Command::Sequencer(args) => launch_with("sequencer", &args, sidereal_sequencer::run),
+        Command::Executor(args) => launch_with("executor", &args, sidereal_executor::run),
+        Command::ProverWorker(args) => {
+            launch_with("prover-worker", &args, sidereal_prover_worker::run)
+        }
+        Command::ProofStore(args) => launch_with("proof-store", &args, sidereal_proof_store::run),
+    }
+}
+
+/// Runs a command of the operator; a failure is printed with its causes.
+fn finish<F, Fut>(command: F) -> ExitCode
+where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sidereal: cannot start the runtime: {error}");
+            return EXIT_SOFTWARE.into();
+        }
+    };
+    match runtime.block_on(command()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sidereal: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

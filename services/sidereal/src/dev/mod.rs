@@ -1,0 +1,273 @@
+//! `sidereal dev`: the whole chain in one process.
+//!
+//! It starts the same `run` functions that production starts one a container, with the embedded bus, SQLite
+//! and the file system; they speak gRPC over loopback here, too. What it adds is what people look at.
+
+mod topology;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use sidereal_execution::genesis::{account_address, dev_keys};
+use sidereal_service::telemetry::{self, TelemetryConfig};
+use sidereal_service::{EXIT_SOFTWARE, Shutdown, error_chain};
+use starknet_api::core::ChainId;
+
+use self::topology::{Ports, Topology, accounts_file};
+use crate::load::{AccountsFile, FundedAccount, Kind, LoadOptions};
+use crate::rpc::Rpc;
+
+/// How long the services may take until JSON-RPC answers. A first start compiles the genesis classes.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long work in hand may take to end.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Options of `sidereal dev`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DevOptions {
+    /// Folder of the chain; a second start goes on where the first ended.
+    #[arg(long, default_value = "sidereal-data")]
+    pub data_dir: PathBuf,
+    /// JSON-RPC listens on this port of loopback, the other services on the next six.
+    #[arg(long, default_value_t = 9545, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
+    pub base_port: u16,
+    /// The chain's id; transactions are signed for it.
+    #[arg(long, default_value = "SN_SIDEREAL")]
+    pub chain_id: String,
+    /// Funded accounts.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub accounts: u32,
+    /// The accounts' keys follow from it.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How contracts are run.
+    #[arg(long, value_enum, default_value_t = Execution::default())]
+    pub execution: Execution,
+    /// A block is closed so long after its first transaction.
+    #[arg(long, default_value_t = 6_000)]
+    pub block_time_ms: u64,
+    /// Most transactions in a block.
+    #[arg(long, default_value_t = 100)]
+    pub block_transactions: usize,
+    /// Prover workers in this process; each proof takes about 10 GB of memory. 0: blocks wait for a proof.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
+    pub workers: u32,
+    /// State diffs go to L1 as blobs: StarknetOS then evaluates their polynomials, which takes more steps.
+    #[arg(long)]
+    pub blobs: bool,
+    /// Sends transfers from the funded accounts for as long as the chain runs.
+    #[arg(long)]
+    pub load: bool,
+    /// Transactions a second of `--load`.
+    #[arg(long, default_value_t = 2.0)]
+    pub load_rate: f64,
+    /// Transactions of `--load`, in all.
+    #[arg(long, default_value_t = 100_000)]
+    pub load_count: u64,
+    /// Log lines that are written to standard error (a filter of `tracing`).
+    #[arg(long, default_value = "warn")]
+    pub log: String,
+}
+
+/// How contracts are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Execution {
+    /// Compiled to machine code by Cairo Native.
+    Native,
+    /// Interpreted by Cairo VM.
+    Vm,
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        if cfg!(feature = "native") { Execution::Native } else { Execution::Vm }
+    }
+}
+
+impl From<Execution> for sidereal_execution::classes::ExecutionMode {
+    fn from(execution: Execution) -> Self {
+        match execution {
+            Execution::Native => Self::Native,
+            Execution::Vm => Self::Vm,
+        }
+    }
+}
+
+impl std::fmt::Display for Execution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Execution::Native => "native",
+            Execution::Vm => "vm",
+        })
+    }
+}
+
+/// Runs the chain until a signal; the exit code says whether it ended well.
+pub fn main(options: DevOptions) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sidereal: cannot start the runtime: {error}");
+            return EXIT_SOFTWARE.into();
+        }
+    };
+    match runtime.block_on(run(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sidereal: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: DevOptions) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&options.data_dir)
+        .with_context(|| format!("cannot make the folder {}", options.data_dir.display()))?;
+    let contracts = crate::artifacts::contracts_folder()?;
+    let telemetry_config =
+        TelemetryConfig { log_filter: options.log.clone(), ..TelemetryConfig::default() };
+    let _telemetry = telemetry::init("sidereal-dev", &telemetry_config)?;
+    let shutdown = Shutdown::on_signals().context("cannot watch for signals")?;
+    let ports = Ports::new(options.base_port);
+    let accounts = funded_accounts(&options, &contracts)?;
+    let file = AccountsFile { chain_id: ChainId::from(options.chain_id.clone()), accounts };
+    let path = accounts_file(&options.data_dir);
+    std::fs::write(&path, serde_json::to_vec_pretty(&file)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+
+    println!("starting a chain in {} ...", options.data_dir.display());
+    let failures = start(Topology::new(&options, contracts), &shutdown);
+    let ready = tokio::select! {
+        ready = answers(ports) => ready,
+        () = shutdown.triggered() => Ok(()),
+    };
+    if ready.is_ok() && !shutdown.is_triggered() {
+        print_welcome(&options, ports, &file);
+        shutdown.spawn("block view", view::blocks(ports, shutdown.clone()));
+        shutdown.spawn("proof view", view::proofs(ports, shutdown.clone()));
+        if options.load {
+            shutdown.spawn("load", load(options.clone(), ports, shutdown.clone()));
+        }
+        shutdown.triggered().await;
+        println!("ending; a second signal ends at once");
+    }
+    shutdown.trigger();
+    shutdown.drained(DRAIN_DEADLINE).await?;
+    ready?;
+    let mut failures = failures;
+    failures.close();
+    match failures.recv().await {
+        Some(failure) => bail!(failure),
+        None => Ok(()),
+    }
+}
+
+/// Starts every service. One that fails ends the chain, and its failure can be received.
+fn start(
+    topology: Topology,
+    shutdown: &Shutdown,
+) -> tokio::sync::mpsc::Receiver<String> {
+    let (failed, failures) = tokio::sync::mpsc::channel(64);
+    macro_rules! service {
+        ($name:expr, $run:path, $config:expr) => {{
+            let (failed, stop) = (failed.clone(), shutdown.clone());
+            let running = $run($config, shutdown.clone());
+            shutdown.spawn($name, async move {
+                if let Err(error) = running.await {
+                    let failure = format!("the {} failed: {}", $name, error_chain(&error));
+                    eprintln!("{failure}");
+                    // A full channel holds failures enough.
+                    let _ = failed.try_send(failure);
+                    stop.trigger();
+                }
+            });
+        }};
+    }
+    service!("sequencer", sidereal_sequencer::run, topology.sequencer);
+    service!("executor", sidereal_executor::run, topology.executor);
+    service!("gateway", sidereal_gateway::run, topology.gateway);
+    service!("proof store", sidereal_proof_store::run, topology.proof_store);
+    for worker in topology.workers {
+        service!("prover worker", sidereal_prover_worker::run, worker);
+    }
+    failures
+}
+
+/// Waits until JSON-RPC answers with a block.
+async fn answers(ports: Ports) -> anyhow::Result<()> {
+    let rpc = Rpc::new(format!("http://127.0.0.1:{}/rpc/v0_10", ports.rpc()));
+    let deadline = tokio::time::Instant::now() + START_TIMEOUT;
+    loop {
+        match rpc.call::<Value>("starknet_blockNumber", json!([])).await {
+            Ok(_) => return Ok(()),
+            Err(error) if tokio::time::Instant::now() > deadline => {
+                return Err(error).context("the chain did not start in time");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+/// The accounts that the genesis funds, with their keys.
+fn funded_accounts(
+    options: &DevOptions,
+    contracts: &std::path::Path,
+) -> anyhow::Result<Vec<FundedAccount>> {
+    let class_hash = account_class_hash(contracts)?;
+    dev_keys(options.seed, options.accounts)
+        .into_iter()
+        .map(|(private_key, public_key)| {
+            let address = account_address(class_hash, public_key)
+                .context("cannot compute the address of a funded account")?;
+            Ok(FundedAccount { address, public_key, private_key })
+        })
+        .collect()
+}
+
+fn account_class_hash(contracts: &std::path::Path) -> anyhow::Result<starknet_api::core::ClassHash> {
+    let path = contracts.join("account.sierra.json");
+    let sierra = std::fs::read(&path)
+        .with_context(|| format!("cannot read {}; run scripts/setup first", path.display()))?;
+    let class = sidereal_execution::classes::parse_sierra(&sierra)
+        .with_context(|| format!("{} is not a Sierra class", path.display()))?;
+    Ok(class.calculate_class_hash())
+}
+
+fn print_welcome(options: &DevOptions, ports: Ports, file: &AccountsFile) {
+    println!("\nchain {} is running ({} execution)", options.chain_id, options.execution);
+    println!("  JSON-RPC      http://127.0.0.1:{}/rpc/v0_10", ports.rpc());
+    println!("  gRPC          http://127.0.0.1:{}  (sidereal.gateway.v1)", ports.gateway());
+    println!("  proofs        http://127.0.0.1:{}/proofs/<block>", ports.proofs_http());
+    println!("  probes        http://127.0.0.1:{}/ready, /metrics", ports.admin());
+    println!("\nfunded accounts (keys for development only; all in {}):", accounts_file(&options.data_dir).display());
+    for account in file.accounts.iter().take(10) {
+        println!("  {:#066x}  key {:#x}", account.address.0.key(), account.private_key);
+    }
+    println!();
+}
+
+/// The chain's own load. It ends with the chain, and says what became of it.
+async fn load(options: DevOptions, ports: Ports, shutdown: Shutdown) {
+    let load = LoadOptions {
+        rpc: format!("http://127.0.0.1:{}/rpc/v0_10", ports.rpc()),
+        accounts: accounts_file(&options.data_dir),
+        kind: Kind::Transfers,
+        rate: options.load_rate,
+        count: options.load_count,
+        settle_s: 120,
+        contracts: None,
+        quiet: true,
+    };
+    println!("load: {} transfers a second", options.load_rate);
+    tokio::select! {
+        () = shutdown.triggered() => {}
+        done = crate::load::run(load) => match done {
+            Ok(summary) => println!("load ended\n{summary}"),
+            Err(error) => eprintln!("the load ended: {error:#}"),
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! The configuration of each service of a dev chain: the production services, all in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use sidereal_bus::BusConfig;
+use sidereal_executor::ExecutorConfig;
+use sidereal_gateway::GatewayConfig;
+use sidereal_object_store::ObjectStoreConfig;
+use sidereal_proof_store::ProofStoreConfig;
+use sidereal_prover_worker::ProverWorkerConfig;
+use sidereal_sequencer::SequencerConfig;
+use sidereal_service::admin::AdminConfig;
+use sidereal_service::grpc::{ConnectConfig, ListenConfig};
+
+use super::DevOptions;
+
+/// Ports of a dev chain, counted from `--base-port`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    base: u16,
+}
+
+impl Ports {
+    pub fn new(base: u16) -> Self {
+        Self { base }
+    }
+
+    /// JSON-RPC.
+    pub fn rpc(self) -> u16 {
+        self.base
+    }
+    /// `sidereal.gateway.v1`.
+    pub fn gateway(self) -> u16 {
+        self.base + 1
+    }
+    /// `sidereal.sequencer.v1`.
+    pub fn sequencer(self) -> u16 {
+        self.base + 2
+    }
+    /// `sidereal.executor.v1`.
+    pub fn executor(self) -> u16 {
+        self.base + 3
+    }
+    /// `sidereal.proofs.v1`.
+    pub fn proofs(self) -> u16 {
+        self.base + 4
+    }
+    /// Proofs over HTTP.
+    pub fn proofs_http(self) -> u16 {
+        self.base + 5
+    }
+    /// Probes and metrics of the whole process.
+    pub fn admin(self) -> u16 {
+        self.base + 6
+    }
+}
+
+/// The services' configurations.
+pub struct Topology {
+    pub gateway: GatewayConfig,
+    pub sequencer: SequencerConfig,
+    pub executor: ExecutorConfig,
+    pub proof_store: ProofStoreConfig,
+    pub workers: Vec<ProverWorkerConfig>,
+}
+
+impl Topology {
+    /// All under one data folder, all on loopback.
+    pub fn new(options: &DevOptions, contracts: PathBuf) -> Self {
+        let ports = Ports::new(options.base_port);
+        let data = &options.data_dir;
+        let chain_url = format!("sqlite://{}", data.join("chain.db").display());
+        let bus = BusConfig {
+            url: format!("sqlite:{}", data.join("bus.db").display()),
+            ..BusConfig::default()
+        };
+        let objects = ObjectStoreConfig {
+            url: format!("file:{}", data.join("objects").display()),
+            ..ObjectStoreConfig::default()
+        };
+
+        let mut gateway = GatewayConfig {
+            admin: AdminConfig::off(),
+            grpc: ListenConfig::on(ports.gateway()),
+            object_store: objects.clone(),
+            sequencer: ConnectConfig { url: url(ports.sequencer()), ..Default::default() },
+            executor: ConnectConfig { url: url(ports.executor()), ..Default::default() },
+            ..Default::default()
+        };
+        gateway.chain.id.clone_from(&options.chain_id);
+        gateway.rpc.listen = SocketAddr::from(([127, 0, 0, 1], ports.rpc()));
+        gateway.chain_store.url.clone_from(&chain_url);
+
+        let mut sequencer = SequencerConfig {
+            admin: AdminConfig::on(ports.admin()),
+            grpc: ListenConfig::on(ports.sequencer()),
+            object_store: objects.clone(),
+            bus: bus.clone(),
+            ..Default::default()
+        };
+        sequencer.chain.id.clone_from(&options.chain_id);
+        sequencer.chain.blob_data = options.blobs;
+        sequencer.genesis.classes_folder = contracts;
+        sequencer.genesis.accounts = options.accounts;
+        sequencer.genesis.seed = options.seed;
+        sequencer.block.close_after_ms = options.block_time_ms;
+        sequencer.block_limits.transactions = options.block_transactions;
+        sequencer.executors.urls = vec![url(ports.executor())];
+        sequencer.chain_store.url.clone_from(&chain_url);
+
+        let mut executor = ExecutorConfig {
+            admin: AdminConfig::off(),
+            grpc: ListenConfig::on(ports.executor()),
+            object_store: objects.clone(),
+            ..Default::default()
+        };
+        executor.chain_store.url.clone_from(&chain_url);
+        executor.execution.mode = options.execution.into();
+        executor.execution.native_cache = data.join("native");
+
+        let mut proof_store = ProofStoreConfig {
+            admin: AdminConfig::off(),
+            grpc: ListenConfig::on(ports.proofs()),
+            object_store: objects.clone(),
+            bus: bus.clone(),
+            ..Default::default()
+        };
+        proof_store.http.listen = SocketAddr::from(([127, 0, 0, 1], ports.proofs_http()));
+        proof_store.chain_store.url = chain_url;
+        proof_store.database.url = format!("sqlite://{}", data.join("proofs.db").display());
+
+        let workers = (0..options.workers)
+            .map(|index| {
+                let mut worker = ProverWorkerConfig {
+                    admin: AdminConfig::off(),
+                    object_store: objects.clone(),
+                    bus: bus.clone(),
+                    proof_store: ConnectConfig { url: url(ports.proofs()), ..Default::default() },
+                    ..Default::default()
+                };
+                worker.worker.name = format!("worker-{}", index + 1);
+                worker
+            })
+            .collect();
+        Self { gateway, sequencer, executor, proof_store, workers }
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// Where `sidereal load` and wallets find the funded accounts.
+pub fn accounts_file(data: &Path) -> PathBuf {
+    data.join("accounts.json")
+}

@@ -1,0 +1,110 @@
+//! Getting the bundle from a running chain, and holding the node's own answer against it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sidereal_execution::witness::{BlockWitness, WitnessLimits};
+use starknet_api::transaction::TransactionHash;
+use starknet_types_core::felt::Felt;
+
+use super::bundle::{Bundle, MAX_PART_BYTES};
+use super::walk::Link;
+use super::VerifyOptions;
+use crate::rpc::Rpc;
+
+const POLL: Duration = Duration::from_secs(2);
+
+/// Asks the chain for the block that holds the transaction, and the proof store for witness and proof.
+pub async fn fetch(options: &VerifyOptions, hash: TransactionHash) -> anyhow::Result<Bundle> {
+    #[derive(Deserialize)]
+    struct Receipt {
+        block_number: Option<u64>,
+        block_hash: Option<Felt>,
+    }
+    let receipt: Receipt = Rpc::new(&options.rpc)
+        .call("starknet_getTransactionReceipt", json!({ "transaction_hash": hash }))
+        .await
+        .with_context(|| format!("cannot find transaction {:#x}", hash.0))?;
+    let (Some(number), Some(_)) = (receipt.block_number, receipt.block_hash) else {
+        bail!("transaction {:#x} is not in a closed block yet; try again in a moment", hash.0);
+    };
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(options.wait_s);
+    let base = options.proofs.trim_end_matches('/');
+    let proof = loop {
+        match download(&http, &format!("{base}/proofs/{number}/raw")).await? {
+            Some(proof) => break proof,
+            None if tokio::time::Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            None => bail!(
+                "block {number} is closed and has no proof yet; `sidereal jobs list` shows how far it is, \
+                 --wait-s waits for it"
+            ),
+        }
+    };
+    let witness = download(&http, &format!("{base}/witnesses/{number}/raw"))
+        .await?
+        .with_context(|| format!("the proof store has no witness of block {number}"))?;
+    Ok(Bundle { transaction_hash: hash, witness, proof })
+}
+
+/// `None` when the server says that there is nothing.
+async fn download(http: &reqwest::Client, url: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut response = http
+        .get(url)
+        .send()
+        .await
+        .with_context(|| format!("cannot reach {url}; is the proof store running?"))?;
+    if response.status() == reqwest::StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    if !response.status().is_success() {
+        bail!("{url} answered {}", response.status());
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.with_context(|| format!("{url} broke off"))? {
+        if (bytes.len() + chunk.len()) as u64 > MAX_PART_BYTES {
+            bail!("{url} sends more than {MAX_PART_BYTES} bytes");
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
+/// The node's header of the block, and of the one before it, must be those of the walk.
+pub async fn compare_with_node(options: &VerifyOptions, bundle: &Bundle) -> anyhow::Result<Link> {
+    let witness = BlockWitness::decode(&bundle.witness, WitnessLimits::default())?;
+    let header = &witness.header;
+    let rpc = Rpc::new(&options.rpc);
+    let block = |number: u64| {
+        let rpc = rpc.clone();
+        async move {
+            rpc.call::<Value>(
+                "starknet_getBlockWithTxHashes",
+                json!({ "block_id": { "block_number": number } }),
+            )
+            .await
+            .with_context(|| format!("cannot read block {number}"))
+        }
+    };
+    let felt = |block: &Value, field: &str| -> anyhow::Result<Felt> {
+        serde_json::from_value(block[field].clone())
+            .with_context(|| format!("the node's block has no {field}"))
+    };
+    let number = header.number.0;
+    let current = block(number).await?;
+    let parent = block(number.saturating_sub(1)).await?;
+    let pairs = [
+        ("the block's hash", felt(&current, "block_hash")?, header.hash.0),
+        ("the block's state root", felt(&current, "new_root")?, header.state_root.0),
+        ("the parent's hash", felt(&parent, "block_hash")?, header.parent_hash.0),
+        ("the parent's state root", felt(&parent, "new_root")?, witness.previous_state_root.0),
+    ];
+    for (what, node, walked) in pairs {
+        if node != walked {
+            bail!("the node disagrees about {what}: it says {node:#x}, the proof's is {walked:#x}");
+        }
+    }
+    Ok(Link::Node { block: number })
+}
