@@ -1,0 +1,452 @@
+//! The stack under test: `sidereal dev` as one process, or each service as a process of its own on NATS and
+//! PostgreSQL.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use sidereal_bus::test_support::NatsServer;
+use sidereal_execution::genesis::dev_keys;
+
+use crate::clients::{FundedAccount, utf8};
+use crate::installed;
+use crate::poll::{Seen, until};
+use crate::ports::free_port;
+use crate::postgres::PostgresServer;
+use crate::process::Process;
+use crate::rpc::Rpc;
+use crate::workspace::Workspace;
+
+/// A service has to be ready so long after its start; native compilation of the first classes is part of it.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+/// One proof on a busy machine of two cores, several times over.
+const PROOF_LIMIT: Duration = Duration::from_secs(900);
+/// Accounts of the genesis block, and what their keys are derived from.
+const ACCOUNTS: u32 = 4;
+const SEED: u64 = 7;
+
+/// A process of the stack with separate processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// JSON-RPC.
+    Gateway,
+    /// The mempool, and the only writer of the chain store.
+    Sequencer,
+    /// Runs transactions.
+    Executor,
+    /// Keeps proofs and plans jobs.
+    ProofStore,
+    /// Proves.
+    ProverWorker,
+}
+
+impl Service {
+    /// In the order in which they are started.
+    pub const ALL: [Service; 5] = [
+        Service::Executor,
+        Service::Sequencer,
+        Service::Gateway,
+        Service::ProofStore,
+        Service::ProverWorker,
+    ];
+
+    /// The subcommand of `sidereal`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Gateway => "gateway",
+            Service::Sequencer => "sequencer",
+            Service::Executor => "executor",
+            Service::ProofStore => "proof-store",
+            Service::ProverWorker => "prover-worker",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is asked of a stack.
+#[derive(Clone, Copy, Debug)]
+pub struct StackOptions {
+    /// How long a block stays open.
+    pub block_ms: u64,
+    /// Whether a prover runs. Proofs take most of the machine; what is not about them goes without.
+    pub prover: bool,
+}
+
+/// Ports of one service.
+#[derive(Clone, Copy)]
+struct Ports {
+    admin: u16,
+    grpc: u16,
+    http: u16,
+}
+
+impl Ports {
+    fn free() -> anyhow::Result<Self> {
+        Ok(Self { admin: free_port()?, grpc: free_port()?, http: free_port()? })
+    }
+}
+
+/// The services as separate processes, on real NATS and PostgreSQL.
+pub struct SeparateStack {
+    // Dropped in this order: services first, then what they stand on.
+    services: Vec<(Service, Process, Ports)>,
+    /// The bus.
+    pub nats: NatsServer,
+    /// The chain store.
+    pub postgres: PostgresServer,
+    rpc: Rpc,
+    endpoint: String,
+    proofs: String,
+    options: StackOptions,
+}
+
+impl SeparateStack {
+    /// Starts everything and waits until all of it is ready.
+    pub async fn start(workspace: &Workspace, options: StackOptions) -> anyhow::Result<Self> {
+        let nats = NatsServer::start(&workspace.folder("nats")?).context("starting NATS")?;
+        let postgres = PostgresServer::start(workspace.path()).await?;
+        let objects = workspace.folder("objects")?;
+        let ports: Vec<(Service, Ports)> = Service::ALL
+            .into_iter()
+            .map(|service| Ok((service, Ports::free()?)))
+            .collect::<anyhow::Result<_>>()?;
+        let of = |wanted: Service| -> anyhow::Result<Ports> {
+            let found = ports.iter().find(|(service, _)| *service == wanted);
+            found.map(|(_, ports)| *ports).with_context(|| format!("{wanted} has no ports"))
+        };
+        let configuration = Configuration {
+            postgres: postgres.url(),
+            nats: nats.url(),
+            objects: utf8(&objects)?.to_owned(),
+            contracts: utf8(&installed::contracts()?)?.to_owned(),
+            native_cache: utf8(&workspace.folder("native")?)?.to_owned(),
+            sequencer: of(Service::Sequencer)?,
+            executor: of(Service::Executor)?,
+            gateway: of(Service::Gateway)?,
+            proof_store: of(Service::ProofStore)?,
+            options,
+        };
+        let sidereal = installed::sidereal()?;
+        let configs = workspace.folder("config")?;
+        let logs = workspace.folder("logs")?;
+        let mut services = Vec::new();
+        for (service, ports) in &ports {
+            let file: PathBuf = configs.join(format!("{service}.toml"));
+            std::fs::write(&file, configuration.toml(*service, *ports))
+                .with_context(|| format!("writing {}", file.display()))?;
+            let process = Process::new(
+                service.name(),
+                &sidereal,
+                &[service.name(), "--config", utf8(&file)?],
+                &logs,
+            );
+            services.push((*service, process, *ports));
+        }
+        let endpoint = format!("http://127.0.0.1:{}/rpc/v0_10", configuration.gateway.http);
+        let proofs = format!("http://127.0.0.1:{}", configuration.proof_store.http);
+        let rpc = Rpc::new(&endpoint)?;
+        let mut stack = Self { services, nats, postgres, rpc, endpoint, proofs, options };
+        for service in stack.expected() {
+            stack.start_service(service)?;
+        }
+        stack.wait_until_ready().await?;
+        Ok(stack)
+    }
+
+    fn expected(&self) -> Vec<Service> {
+        Service::ALL
+            .into_iter()
+            .filter(|service| self.options.prover || *service != Service::ProverWorker)
+            .collect()
+    }
+
+    fn process(&mut self, wanted: Service) -> anyhow::Result<&mut Process> {
+        let found = self.services.iter_mut().find(|(service, ..)| *service == wanted);
+        found.map(|(_, process, _)| process).with_context(|| format!("there is no {wanted}"))
+    }
+
+    /// Starts a service, or starts it again.
+    pub fn start_service(&mut self, service: Service) -> anyhow::Result<()> {
+        self.process(service)?.start()
+    }
+
+    /// SIGKILL.
+    pub fn crash(&mut self, service: Service) -> anyhow::Result<()> {
+        let process = self.process(service)?;
+        process.check_running()?;
+        process.crash()
+    }
+
+    /// Waits until every service says that it is ready.
+    pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        for wanted in self.expected() {
+            let (_, process, ports) = self
+                .services
+                .iter_mut()
+                .find(|(service, ..)| *service == wanted)
+                .with_context(|| format!("there is no {wanted}"))?;
+            let url = format!("http://127.0.0.1:{}/ready", ports.admin);
+            until(&format!("{wanted} ready"), READY_LIMIT, || {
+                let running = process.check_running();
+                let url = url.clone();
+                async move {
+                    running?;
+                    let answer = reqwest::get(&url).await?;
+                    let status = answer.status();
+                    let body = answer.text().await?;
+                    anyhow::Ok(if status.is_success() {
+                        Seen::Done(())
+                    } else {
+                        Seen::NotYet(format!("{status} {body}"))
+                    })
+                }
+            })
+            .await
+            .with_context(|| format!("the end of the log of {wanted}:\n{}", process.tail()))?;
+        }
+        Ok(())
+    }
+
+    /// The JSON-RPC endpoint.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Where the proof store serves HTTP.
+    pub fn proof_store(&self) -> &str {
+        &self.proofs
+    }
+
+    /// A client for this test itself.
+    pub fn rpc(&self) -> &Rpc {
+        &self.rpc
+    }
+}
+
+/// What the configuration files of the services have in common.
+struct Configuration {
+    postgres: String,
+    nats: String,
+    objects: String,
+    contracts: String,
+    native_cache: String,
+    sequencer: Ports,
+    executor: Ports,
+    gateway: Ports,
+    proof_store: Ports,
+    options: StackOptions,
+}
+
+impl Configuration {
+    fn toml(&self, service: Service, ports: Ports) -> String {
+        let admin = format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", ports.admin);
+        let grpc = format!("[grpc]\nlisten = \"127.0.0.1:{}\"\n", ports.grpc);
+        let chain_store = format!("[chain_store]\nurl = \"{}\"\n", self.postgres);
+        let object_store = format!("[object_store]\nurl = \"file:{}\"\n", self.objects);
+        // A killed worker's job comes back after the lease; a test does not want to wait long for that.
+        let bus = format!(
+            "[bus]\nurl = \"{}\"\nlease_ms = 10000\nack_wait_ms = 10000\nmax_deliveries = 8\n",
+            self.nats
+        );
+        let to =
+            |section: &str, port: u16| format!("[{section}]\nurl = \"http://127.0.0.1:{port}\"\n");
+        let sections = match service {
+            Service::Gateway => vec![
+                admin,
+                grpc,
+                chain_store,
+                object_store,
+                format!("[rpc]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
+                to("sequencer", self.sequencer.grpc),
+                to("executor", self.executor.grpc),
+            ],
+            Service::Sequencer => vec![
+                admin,
+                grpc,
+                chain_store,
+                object_store,
+                bus,
+                format!(
+                    "[genesis]\nclasses_folder = \"{}\"\nothers = []\naccounts = {ACCOUNTS}\nseed = {SEED}\n",
+                    self.contracts
+                ),
+                format!("[block]\nclose_after_ms = {}\n", self.options.block_ms),
+                format!("[executors]\nurls = [\"http://127.0.0.1:{}\"]\n", self.executor.grpc),
+            ],
+            Service::Executor => vec![
+                admin,
+                grpc,
+                chain_store,
+                object_store,
+                format!("[native]\ncache_folder = \"{}\"\n", self.native_cache),
+            ],
+            Service::ProofStore => vec![
+                admin,
+                grpc,
+                chain_store,
+                object_store,
+                bus,
+                format!("[http]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
+            ],
+            Service::ProverWorker => {
+                vec![admin, object_store, bus, to("proof_store", self.proof_store.grpc)]
+            }
+        };
+        let _ = self.gateway;
+        sections.join("\n")
+    }
+}
+
+/// The funded accounts of a chain whose genesis has the keys of `seed`: block 0 says at which addresses they are.
+pub async fn funded_accounts(
+    rpc: &Rpc,
+    seed: u64,
+    count: u32,
+) -> anyhow::Result<Vec<FundedAccount>> {
+    let update = rpc.call("starknet_getStateUpdate", json!([{ "block_number": 0 }])).await?;
+    let contracts =
+        update["state_diff"]["storage_diffs"].as_array().context("block 0 has no storage")?;
+    dev_keys(seed, count)
+        .into_iter()
+        .map(|(private_key, public_key)| {
+            let public_key = format!("{public_key:#x}");
+            let account = contracts.iter().find(|contract| {
+                contract["storage_entries"].as_array().is_some_and(|entries| {
+                    entries.iter().any(|entry| entry["value"] == public_key.as_str())
+                })
+            });
+            let address = account
+                .and_then(|account| account["address"].as_str())
+                .with_context(|| format!("block 0 has no account with public key {public_key}"))?;
+            Ok(FundedAccount { address: address.to_owned(), key: format!("{private_key:#x}") })
+        })
+        .collect()
+}
+
+impl SeparateStack {
+    /// The funded accounts.
+    pub async fn accounts(&self) -> anyhow::Result<Vec<FundedAccount>> {
+        funded_accounts(&self.rpc, SEED, ACCOUNTS).await
+    }
+
+    /// Waits until the proof store has a proof of every block that is closed now. Block 0 is the axiom and has none.
+    pub async fn every_block_is_proven(&mut self) -> anyhow::Result<()> {
+        let newest = self.rpc.block_number().await?;
+        anyhow::ensure!(newest > 0, "no block was closed, so nothing was proven");
+        for block in 1..=newest {
+            let url = format!("{}/proofs/{block}/raw", self.proofs);
+            let running = Service::ALL
+                .into_iter()
+                .try_for_each(|service| self.process(service)?.check_running());
+            running?;
+            until(&format!("a proof of block {block} of {newest}"), PROOF_LIMIT, || async {
+                let status = reqwest::get(&url).await?.status();
+                anyhow::Ok(if status.is_success() { Seen::Done(()) } else { Seen::NotYet(status) })
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `sidereal verify` until the proof of the transaction's block is there and every link of the claim holds.
+pub async fn verify(
+    transaction: &str,
+    endpoint: &str,
+    proof_store: &str,
+    workspace: &Workspace,
+) -> anyhow::Result<String> {
+    let sidereal = installed::sidereal()?;
+    let logs = workspace.folder("logs")?;
+    until(&format!("sidereal verify {transaction}"), PROOF_LIMIT, || async {
+        let mut process = Process::new(
+            "verify",
+            &sidereal,
+            &["verify", transaction, "--rpc", endpoint, "--proofs", proof_store],
+            &logs,
+        );
+        process.start()?;
+        let outcome = process.finish(Duration::from_secs(120)).await;
+        let output = process.output()?;
+        let last = output.rsplit("--- verify starts").next().unwrap_or_default().to_owned();
+        anyhow::Ok(match outcome {
+            Ok(()) => Seen::Done(last),
+            Err(error) => Seen::NotYet(format!("{error:#}")),
+        })
+    })
+    .await
+}
+
+/// `sidereal dev`: all services in one process.
+pub struct DevStack {
+    process: Process,
+    rpc: Rpc,
+    endpoint: String,
+    proofs: String,
+}
+
+impl DevStack {
+    /// Starts it on free ports, with its data in the workspace, and waits until it answers.
+    pub async fn start(workspace: &Workspace) -> anyhow::Result<Self> {
+        let (rpc_port, proofs_port) = (free_port()?, free_port()?);
+        let data = workspace.folder("data")?;
+        let mut process = Process::new(
+            "dev",
+            &installed::sidereal()?,
+            &[
+                "dev",
+                "--data",
+                utf8(&data)?,
+                "--rpc-port",
+                &rpc_port.to_string(),
+                "--proofs-port",
+                &proofs_port.to_string(),
+            ],
+            workspace.path(),
+        );
+        process.start()?;
+        let endpoint = format!("http://127.0.0.1:{rpc_port}/rpc/v0_10");
+        let rpc = Rpc::new(&endpoint)?;
+        let mut stack =
+            Self { process, rpc, endpoint, proofs: format!("http://127.0.0.1:{proofs_port}") };
+        stack.wait_until_ready().await?;
+        Ok(stack)
+    }
+
+    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let (process, rpc) = (&mut self.process, &self.rpc);
+        until("sidereal dev answering", READY_LIMIT, || {
+            let running = process.check_running();
+            async move {
+                running?;
+                let number = rpc.block_number().await?;
+                anyhow::Ok(Seen::<u64, ()>::Done(number))
+            }
+        })
+        .await
+        .with_context(|| format!("the end of its log:\n{}", process.tail()))?;
+        Ok(())
+    }
+
+    /// The JSON-RPC endpoint.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Where the proof store serves HTTP.
+    pub fn proof_store(&self) -> &str {
+        &self.proofs
+    }
+
+    /// The funded accounts.
+    pub async fn accounts(&self) -> anyhow::Result<Vec<FundedAccount>> {
+        funded_accounts(&self.rpc, 0, ACCOUNTS).await
+    }
+}
