@@ -23,6 +23,8 @@ mod nodes;
 mod outbox;
 mod state;
 mod store;
+#[doc(hidden)]
+pub mod test_support;
 mod transaction;
 
 pub use block::{BlockFinality, BlockSelector, Head, StoredBlock};

@@ -1,0 +1,85 @@
+//! Every scenario runs on SQLite and on a real PostgreSQL server, from the same code.
+
+mod chain;
+mod crash;
+mod events;
+mod mempool;
+mod opening;
+mod reads;
+mod refusals;
+mod tries;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sidereal_chain_store::test_support::PostgresServer;
+use sidereal_chain_store::{ChainStore, ChainStoreLimits};
+
+/// An empty database of one kind, and what keeps it alive.
+pub struct Database {
+    pub url: String,
+    /// Removed when dropped.
+    _folder: tempfile::TempDir,
+    _server: Option<Arc<PostgresServer>>,
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file: PathBuf = folder.path().join("chain.sqlite");
+        Self { url: format!("sqlite://{}", file.display()), _folder: folder, _server: None }
+    }
+
+    async fn postgres() -> Self {
+        let server = PostgresServer::shared().unwrap();
+        let url = server.create_database().await.unwrap();
+        Self { url, _folder: tempfile::tempdir().unwrap(), _server: Some(server) }
+    }
+
+    pub async fn open(&self) -> ChainStore {
+        self.open_with(ChainStoreLimits::default()).await
+    }
+
+    pub async fn open_with(&self, limits: ChainStoreLimits) -> ChainStore {
+        ChainStore::connect(&self.url, limits).await.unwrap()
+    }
+}
+
+macro_rules! on_both_databases {
+    ($($module:ident :: $scenario:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                crate::$module::$scenario(crate::Database::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                crate::$module::$scenario(crate::Database::postgres().await).await;
+            })*
+        }
+    };
+}
+
+on_both_databases! {
+    reads::a_block_reads_back_as_it_was_written,
+    reads::the_state_has_a_history,
+    reads::a_block_with_many_rows_is_written_in_one_transaction,
+    reads::absent_things_are_none,
+    refusals::a_block_that_does_not_continue_the_head_is_refused,
+    refusals::a_block_that_contradicts_itself_is_refused,
+    refusals::a_constraint_that_fails_in_the_middle_leaves_nothing,
+    refusals::a_reader_does_not_write,
+    events::every_filter_and_page_size_agrees_with_a_plain_loop,
+    events::a_page_ends_at_its_scan_limit_and_the_next_one_goes_on,
+    events::a_token_that_is_not_ours_is_refused,
+    mempool::a_transaction_waits_until_its_block_is_committed,
+    mempool::removals_are_remembered_up_to_a_bound,
+    mempool::the_outbox_is_read_by_cursor_and_marked,
+    tries::a_chain_of_blocks_updates_its_tries_from_the_store,
+    opening::another_chain_is_refused,
+    opening::a_reader_waits_for_the_schema,
+    opening::finality_moves_up_to_a_block,
+    crash::a_killed_writer_leaves_whole_blocks,
+}
