@@ -1,0 +1,112 @@
+//! A real block from end to end: executed, witnessed, re-executed, run through StarknetOS, proven, verified.
+
+use sidereal_block_prover::{
+    BlockClaim, BlockError, BlockProof, BlockVerifyError, IgnoreProgress, Prover, ProverSettings,
+    Stage, committed, os_chain, os_input, run_block, verify_block,
+};
+use sidereal_execution::block::STRK_TOKEN_ADDRESS;
+use sidereal_execution::classes::ExecutionMode;
+use sidereal_execution::replay::{ReplayError, replay};
+use sidereal_execution::testing::{TestBlock, TestChain, invoke, transfer};
+use sidereal_starknet_os::{OsOutput, OutputForm, run_os};
+use starknet_types_core::felt::Felt;
+
+/// A chain with one block on top of genesis: two transfers of different accounts.
+fn transfers() -> TestBlock {
+    let mut chain = TestChain::new(ExecutionMode::Vm);
+    let (alice, bob) = (chain.account(0).clone(), chain.account(1).clone());
+    chain.block(&[
+        invoke(&alice, 0, &[transfer(bob.address, 5)]),
+        invoke(&bob, 0, &[transfer(alice.address, 7)]),
+    ])
+}
+
+fn claim(block: &TestBlock) -> BlockClaim {
+    BlockClaim {
+        number: block.header.number.0,
+        hash: block.header.hash.0,
+        parent_hash: block.header.parent_hash.0,
+        previous_state_root: block.witness.previous_state_root.0,
+        state_root: block.header.state_root.0,
+        chain: os_chain(&block.witness.environment.chain_id).unwrap(),
+    }
+}
+
+/// The whole path. Takes a minute and 9 GB.
+#[test]
+fn a_block_is_proven_and_its_proof_is_about_no_other_block() {
+    let block = transfers();
+    let stages = std::sync::Mutex::new(Vec::new());
+    let proven = Prover::new(ProverSettings::default())
+        .prove(&block.witness, &|stage| stages.lock().unwrap().push(stage))
+        .unwrap();
+    assert_eq!(
+        *stages.lock().unwrap(),
+        [
+            Stage::Replay,
+            Stage::OsRun,
+            Stage::Bootloader,
+            Stage::Adapt,
+            Stage::Precompute,
+            Stage::Prove,
+            Stage::Verify
+        ]
+    );
+    assert!(proven.statistics.steps > 10_000, "{:?}", proven.statistics);
+
+    let bytes = proven.proof.encode().unwrap();
+    let proof = BlockProof::decode(&bytes).unwrap();
+    let verified = verify_block(&proof, &claim(&block)).unwrap();
+    let update = verified.output.state_update.expect("the full form has the state diff");
+    assert!(!update.contracts.is_empty());
+
+    let mut other = claim(&block);
+    other.state_root += Felt::ONE;
+    assert!(matches!(
+        verify_block(&proof, &other),
+        Err(BlockVerifyError::Claim { field: "state root", .. })
+    ));
+    let mut forged = proof.clone();
+    forged.output[1] += Felt::ONE;
+    assert!(matches!(verify_block(&forged, &claim(&block)), Err(BlockVerifyError::Proof(_))));
+    let mut other_program = proof;
+    other_program.program_hash += Felt::ONE;
+    assert!(matches!(
+        verify_block(&other_program, &claim(&block)),
+        Err(BlockVerifyError::Program { .. })
+    ));
+}
+
+#[test]
+fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
+    let mut witness = transfers().witness;
+    let balance = witness
+        .initial_reads
+        .storage
+        .get_mut(&STRK_TOKEN_ADDRESS)
+        .and_then(|cells| cells.values_mut().find(|value| **value != Felt::ZERO))
+        .expect("the block reads balances");
+    *balance += Felt::ONE;
+    let error = run_block(&witness, &IgnoreProgress).err().expect("it is refused");
+    assert!(matches!(error, BlockError::Replay(ReplayError::ForgedValue { .. })), "{error:?}");
+    assert!(error.is_permanent());
+}
+
+/// The replay is our own check. What protects others is StarknetOS: without the replay a wrong value fails there.
+#[test]
+fn a_changed_state_value_is_refused_by_starknet_os_too() {
+    let block = transfers();
+    let honest = os_input(&block.witness, replay(&block.witness).unwrap()).unwrap();
+    let run = run_os(&honest, OutputForm::Full).unwrap();
+    let output = OsOutput::decode(&run.output).unwrap();
+    output.check(&committed(&block.witness, honest.chain), None).unwrap();
+
+    let mut forged = os_input(&block.witness, replay(&block.witness).unwrap()).unwrap();
+    let balance = forged
+        .storage
+        .get_mut(&STRK_TOKEN_ADDRESS)
+        .and_then(|cells| cells.values_mut().find(|value| **value != Felt::ZERO))
+        .expect("the block reads balances");
+    *balance += Felt::ONE;
+    assert!(run_os(&forged, OutputForm::Full).is_err());
+}
