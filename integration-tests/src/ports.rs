@@ -17,3 +17,15 @@ pub fn free_port() -> anyhow::Result<u16> {
         }
     }
 }
+
+/// The first of `count` free ports in a row.
+pub fn free_ports(count: u16) -> anyhow::Result<u16> {
+    for _ in 0..200 {
+        let first = free_port()?;
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if first.checked_add(count).is_some_and(|end| end < 65_000 && (first..end).all(free)) {
+            return Ok(first);
+        }
+    }
+    anyhow::bail!("{count} free ports in a row were not found")
+}

@@ -13,7 +13,7 @@ use sidereal_execution::genesis::dev_keys;
 use crate::clients::{FundedAccount, utf8};
 use crate::installed;
 use crate::poll::{Seen, until};
-use crate::ports::free_port;
+use crate::ports::{free_port, free_ports};
 use crate::postgres::PostgresServer;
 use crate::process::Process;
 use crate::rpc::Rpc;
@@ -285,7 +285,7 @@ impl Configuration {
                 grpc,
                 chain_store,
                 object_store,
-                format!("[native]\ncache_folder = \"{}\"\n", self.native_cache),
+                format!("[execution]\nnative_cache = \"{}\"\n", self.native_cache),
             ],
             Service::ProofStore => vec![
                 admin,
@@ -294,6 +294,7 @@ impl Configuration {
                 object_store,
                 bus,
                 format!("[http]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
+                format!("[database]\nurl = \"{}\"\n", self.postgres),
             ],
             Service::ProverWorker => {
                 vec![admin, object_store, bus, to("proof_store", self.proof_store.grpc)]
@@ -395,27 +396,34 @@ pub struct DevStack {
 impl DevStack {
     /// Starts it on free ports, with its data in the workspace, and waits until it answers.
     pub async fn start(workspace: &Workspace) -> anyhow::Result<Self> {
-        let (rpc_port, proofs_port) = (free_port()?, free_port()?);
+        // JSON-RPC first, the proof store's HTTP sixth.
+        let base = free_ports(7)?;
         let data = workspace.folder("data")?;
         let mut process = Process::new(
             "dev",
             &installed::sidereal()?,
             &[
                 "dev",
-                "--data",
+                "--data-dir",
                 utf8(&data)?,
-                "--rpc-port",
-                &rpc_port.to_string(),
-                "--proofs-port",
-                &proofs_port.to_string(),
+                "--base-port",
+                &base.to_string(),
+                "--accounts",
+                &ACCOUNTS.to_string(),
+                "--seed",
+                &SEED.to_string(),
+                "--block-time-ms",
+                "1000",
+                "--log",
+                "info",
             ],
             workspace.path(),
         );
         process.start()?;
-        let endpoint = format!("http://127.0.0.1:{rpc_port}/rpc/v0_10");
+        let endpoint = format!("http://127.0.0.1:{base}/rpc/v0_10");
         let rpc = Rpc::new(&endpoint)?;
         let mut stack =
-            Self { process, rpc, endpoint, proofs: format!("http://127.0.0.1:{proofs_port}") };
+            Self { process, rpc, endpoint, proofs: format!("http://127.0.0.1:{}", base + 5) };
         stack.wait_until_ready().await?;
         Ok(stack)
     }
@@ -447,6 +455,6 @@ impl DevStack {
 
     /// The funded accounts.
     pub async fn accounts(&self) -> anyhow::Result<Vec<FundedAccount>> {
-        funded_accounts(&self.rpc, 0, ACCOUNTS).await
+        funded_accounts(&self.rpc, SEED, ACCOUNTS).await
     }
 }
