@@ -37,7 +37,7 @@ const ALIAS_CONTRACT: Felt = Felt::TWO;
 pub enum BlockError {
     /// The witness is not that of a valid block.
     #[error("re-execute the block from its witness")]
-    Replay(#[source] ReplayError),
+    Replay(#[source] Box<ReplayError>),
     /// The chain id is none.
     #[error("read the chain id")]
     ChainId(#[source] StarknetApiError),
@@ -49,7 +49,7 @@ pub enum BlockError {
     Output(#[source] OutputError),
     /// StarknetOS came to another result than the sequencer. The chain must halt loudly.
     #[error("StarknetOS and the sequencer disagree")]
-    NotCommitted(#[source] CheckError),
+    NotCommitted(#[source] Box<CheckError>),
     /// The run could not be proven.
     #[error("prove the run of StarknetOS")]
     Prove(#[source] ProveError),
@@ -83,12 +83,14 @@ pub fn run_block(
     progress: &dyn ProgressSink,
 ) -> Result<AdaptedRun, BlockError> {
     progress.enter(Stage::Replay);
-    let replayed = replay(witness).map_err(BlockError::Replay)?;
+    let replayed = replay(witness).map_err(|error| BlockError::Replay(Box::new(error)))?;
     progress.enter(Stage::OsRun);
     let input = os_input(witness, replayed)?;
     let run = run_os(&input, FORM).map_err(BlockError::StarknetOs)?;
     let output = OsOutput::decode(&run.output).map_err(BlockError::Output)?;
-    output.check(&committed(witness, input.chain), None).map_err(BlockError::NotCommitted)?;
+    output
+        .check(&committed(witness, input.chain), None)
+        .map_err(|error| BlockError::NotCommitted(Box::new(error)))?;
     AdaptedRun::new(Task::Pie(run.pie), None, progress).map_err(BlockError::Prove)
 }
 
@@ -330,7 +332,8 @@ mod tests {
     #[test]
     fn a_claim_is_compared_field_by_field() {
         check_claim(&output(), &claim()).unwrap();
-        let changes: [(&str, fn(&mut BlockClaim)); 6] = [
+        type Change = fn(&mut BlockClaim);
+        let changes: [(&str, Change); 6] = [
             ("block number", |claim| claim.number += 1),
             ("block hash", |claim| claim.hash += Felt::ONE),
             ("parent hash", |claim| claim.parent_hash += Felt::ONE),

@@ -88,7 +88,8 @@ fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
         .expect("the block reads balances");
     *balance += Felt::ONE;
     let error = run_block(&witness, &IgnoreProgress).err().expect("it is refused");
-    assert!(matches!(error, BlockError::Replay(ReplayError::ForgedValue { .. })), "{error:?}");
+    let BlockError::Replay(cause) = &error else { panic!("{error:?}") };
+    assert!(matches!(**cause, ReplayError::ForgedValue { .. }), "{error:?}");
     assert!(error.is_permanent());
 }
 

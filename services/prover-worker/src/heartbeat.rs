@@ -191,9 +191,8 @@ async fn tell_stages(
         report.stage = *stages.borrow_and_update();
         report.running_for = begun.elapsed();
         reporter.report(report.clone()).await;
-        match tokio::time::timeout(REPORT_INTERVAL, stages.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(REPORT_INTERVAL, stages.changed()).await {
+            return;
         }
     }
 }

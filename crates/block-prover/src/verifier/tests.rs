@@ -100,7 +100,9 @@ fn bytes_that_are_no_proof_are_refused_with_a_reason() {
     assert!(matches!(BlockProof::decode(&other_version), Err(DecodeError::Version { .. })));
     assert!(BlockProof::decode(&bytes[..bytes.len() / 2]).is_err());
     assert!(BlockProof::decode(&bytes[..12]).is_err());
-    let bomb = zstd::bulk::compress(&vec![0; (crate::MAX_DECODED_BYTES + 1) as usize], 1).unwrap();
+    let bomb =
+        zstd::bulk::compress(&vec![0; usize::try_from(crate::MAX_DECODED_BYTES).unwrap() + 1], 1)
+            .unwrap();
     let bomb = [&bytes[..10], &bomb[..]].concat();
     assert!(matches!(BlockProof::decode(&bomb), Err(DecodeError::Bomb)));
     let too_long = vec![0; crate::MAX_ENCODED_BYTES + 1];
