@@ -1,0 +1,165 @@
+//! `sidereal.executor.v1`: from the wire to blocks and queries, and back.
+
+use std::sync::Arc;
+
+use sidereal_execution::query::{QueryError, SimulationFlags};
+use sidereal_proto::executor as wire;
+use sidereal_proto::executor::executor_service_server::ExecutorService;
+use sidereal_proto::types;
+use sidereal_proto::{ConversionError, felt, payload, transaction};
+use sidereal_service::{Classified, ErrorClass, Shutdown, to_status};
+use starknet_api::block::BlockNumber;
+use starknet_api::core::EntryPointSelector;
+use tokio::sync::{Semaphore, TryAcquireError};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::block_stream;
+use crate::queries::QueryFailure;
+use crate::service::Shared;
+
+/// The service.
+pub(crate) struct ExecutorGrpc {
+    pub(crate) shared: Arc<Shared>,
+    /// A permit an open block.
+    pub(crate) open_blocks: Arc<Semaphore>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// No block can be opened.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("as many blocks are open as this executor takes")]
+    Busy,
+    #[error("this executor is shutting down")]
+    Draining,
+}
+
+impl Classified for Refused {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Busy => ErrorClass::Exhausted,
+            Self::Draining => ErrorClass::Unavailable,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ExecutorService for ExecutorGrpc {
+    type ExecuteBlockStream = ReceiverStream<Result<wire::ExecuteBlockResponse, Status>>;
+
+    async fn execute_block(
+        &self,
+        request: Request<Streaming<wire::ExecuteBlockRequest>>,
+    ) -> Result<Response<Self::ExecuteBlockStream>, Status> {
+        if self.shutdown.is_triggered() {
+            return Err(to_status(&Refused::Draining));
+        }
+        let permit = self.open_blocks.clone().try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::NoPermits => to_status(&Refused::Busy),
+            TryAcquireError::Closed => to_status(&Refused::Draining),
+        })?;
+        let guard = self.shutdown.guard("open block");
+        let answers =
+            block_stream::answer(self.shared.clone(), request.into_inner(), permit, guard);
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn call(
+        &self,
+        request: Request<wire::CallRequest>,
+    ) -> Result<Response<wire::CallResponse>, Status> {
+        let request = request.into_inner();
+        let contract =
+            felt::address("contract_address", &request.contract_address).map_err(field)?;
+        let selector =
+            felt::felt("entry_point_selector", &request.entry_point_selector).map_err(field)?;
+        let calldata = felt::felts("calldata", &request.calldata).map_err(field)?;
+        let result = self
+            .shared
+            .call(block(request.at), contract, EntryPointSelector(selector), calldata)
+            .await
+            .map_err(status)?;
+        let result = result.iter().map(felt::felt_bytes).collect();
+        Ok(Response::new(wire::CallResponse { result }))
+    }
+
+    async fn simulate(
+        &self,
+        request: Request<wire::SimulateRequest>,
+    ) -> Result<Response<wire::SimulateResponse>, Status> {
+        let request = request.into_inner();
+        let flags = SimulationFlags {
+            skip_validate: request.skip_validate,
+            skip_fee_charge: request.skip_fee_charge,
+            with_traces: request.with_traces,
+            fail_on_revert: request.fail_on_revert,
+        };
+        let transactions = request
+            .transactions
+            .into_iter()
+            .map(transaction::from_wire)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(field)?;
+        let simulated =
+            self.shared.simulate(block(request.at), transactions, flags).await.map_err(status)?;
+        let simulated_json = payload::encode("simulated_json", &simulated).map_err(unwritable)?;
+        Ok(Response::new(wire::SimulateResponse { simulated_json }))
+    }
+
+    async fn trace_block(
+        &self,
+        request: Request<wire::TraceBlockRequest>,
+    ) -> Result<Response<wire::TraceBlockResponse>, Status> {
+        let number = BlockNumber(request.into_inner().block_number);
+        let traces = self.shared.trace_block(number).await.map_err(status)?;
+        let traces_json = payload::encode("traces_json", &traces).map_err(unwritable)?;
+        Ok(Response::new(wire::TraceBlockResponse { traces_json }))
+    }
+
+    async fn validate(
+        &self,
+        request: Request<wire::ValidateRequest>,
+    ) -> Result<Response<wire::ValidateResponse>, Status> {
+        let transaction: types::Transaction = request
+            .into_inner()
+            .transaction
+            .ok_or_else(|| Status::invalid_argument("transaction is missing"))?;
+        let received = transaction::from_wire(transaction).map_err(field)?;
+        self.shared.validate(received).await.map_err(status)?;
+        Ok(Response::new(wire::ValidateResponse {}))
+    }
+}
+
+fn block(at: Option<wire::StateAt>) -> Option<BlockNumber> {
+    at.and_then(|at| at.block_number).map(BlockNumber)
+}
+
+fn field(error: ConversionError) -> Status {
+    status(QueryFailure::Field(error))
+}
+
+fn unwritable(error: ConversionError) -> Status {
+    tracing::error!(%error, "an answer cannot be written");
+    Status::internal("the answer cannot be written")
+}
+
+/// The status, with the query's own error or the rejection as JSON in its details.
+fn status(failure: QueryFailure) -> Status {
+    let plain = to_status(&failure);
+    let details = match &failure {
+        QueryFailure::Query(error) => serde_json::to_vec::<QueryError>(error),
+        QueryFailure::Rejected(rejection) => serde_json::to_vec(rejection),
+        _ => return plain,
+    };
+    match details {
+        // Details travel in a header; what is longer than one may be is left out.
+        Ok(details) if details.len() <= MAX_DETAILS_BYTES => {
+            Status::with_details(plain.code(), plain.message(), details.into())
+        }
+        _ => plain,
+    }
+}
+
+/// HTTP/2 peers accept some 16 KiB of headers; details are sent in base64.
+const MAX_DETAILS_BYTES: usize = 8 * 1024;

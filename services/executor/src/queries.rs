@@ -1,0 +1,223 @@
+//! Calls, simulations, validations and traces, on a bounded pool of threads that blocks do not share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sidereal_chain_store::{BlockSelector, ChainStoreError, StoredBlock};
+use sidereal_execution::outcome::Rejection;
+use sidereal_execution::query::{
+    self, QueryContext, QueryError, SimulatedTransaction, SimulationFlags,
+};
+use sidereal_execution::state::BlockState;
+use sidereal_execution::trace::TransactionTraceEntry;
+use sidereal_execution::transaction::{BlockTransaction, TransactionError};
+use sidereal_proto::ConversionError;
+use sidereal_proto::transaction::ReceivedTransaction;
+use sidereal_service::{Classified, ErrorClass};
+use starknet_api::block::BlockNumber;
+use starknet_api::core::{ContractAddress, EntryPointSelector};
+use starknet_types_core::felt::Felt;
+use tokio::sync::Semaphore;
+
+use crate::config::{QueriesConfig, count};
+use crate::service::Shared;
+use crate::state::{StoredValues, environment_of};
+
+/// Why a query is not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueryFailure {
+    #[error("a field of the request is malformed")]
+    Field(#[source] ConversionError),
+    #[error("a transaction of the request is malformed")]
+    Transaction(#[source] TransactionError),
+    #[error("the request has {transactions} transactions, at most {limit} are simulated together")]
+    TooMany { transactions: usize, limit: usize },
+    #[error("there is no block {}", number.map_or("yet".to_owned(), |number| number.to_string()))]
+    NoBlock { number: Option<BlockNumber> },
+    #[error("block 0 has no transactions to trace")]
+    Genesis,
+    #[error("the chain store cannot be read")]
+    ChainStore(#[source] ChainStoreError),
+    #[error("too many queries wait already")]
+    Busy,
+    #[error("no thread was free for the query in time")]
+    Waited,
+    #[error("the query's thread panicked")]
+    Panicked,
+    #[error("the query has no answer")]
+    Query(#[source] QueryError),
+    #[error("the transaction is not valid")]
+    Rejected(#[source] Rejection),
+}
+
+impl Classified for QueryFailure {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Field(_) | Self::Transaction(_) | Self::TooMany { .. } => ErrorClass::Invalid,
+            Self::NoBlock { .. } | Self::Genesis => ErrorClass::NotFound,
+            Self::ChainStore(_) => ErrorClass::Unavailable,
+            Self::Busy => ErrorClass::Exhausted,
+            Self::Waited => ErrorClass::TimedOut,
+            Self::Query(QueryError::Internal { .. }) | Self::Panicked => ErrorClass::Internal,
+            Self::Query(QueryError::ContractNotFound { .. }) => ErrorClass::NotFound,
+            Self::Query(_) | Self::Rejected(_) => ErrorClass::Conflict,
+        }
+    }
+}
+
+/// The threads for queries.
+pub(crate) struct QueryPool {
+    threads: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    max_waiting: usize,
+    wait: Duration,
+    max_simulated: usize,
+}
+
+impl QueryPool {
+    pub(crate) fn new(config: &QueriesConfig) -> Self {
+        Self {
+            threads: Arc::new(Semaphore::new(count(config.threads))),
+            waiting: AtomicUsize::new(0),
+            max_waiting: count(config.waiting),
+            wait: Duration::from_millis(config.wait_ms),
+            max_simulated: count(config.simulated_transactions),
+        }
+    }
+
+    /// Runs a query when a thread is free. A query that has begun runs to its end, which gas bounds.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueryFailure> {
+        let permit = match self.threads.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.max_waiting {
+                    self.waiting.fetch_sub(1, Ordering::AcqRel);
+                    return Err(QueryFailure::Busy);
+                }
+                let waited =
+                    tokio::time::timeout(self.wait, self.threads.clone().acquire_owned()).await;
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                // The semaphore is never closed.
+                waited.map_err(|_| QueryFailure::Waited)?.map_err(|_| QueryFailure::Busy)?
+            }
+        };
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(|_| QueryFailure::Panicked)
+    }
+}
+
+impl Shared {
+    /// Calls a function of a contract.
+    pub(crate) async fn call(
+        &self,
+        at: Option<BlockNumber>,
+        contract: ContractAddress,
+        selector: EntryPointSelector,
+        calldata: Vec<Felt>,
+    ) -> Result<Vec<Felt>, QueryFailure> {
+        let context = self.context(at).await?;
+        self.queries
+            .run(move || query::call(&context, contract, selector, calldata))
+            .await?
+            .map_err(QueryFailure::Query)
+    }
+
+    /// Simulates transactions one after the other.
+    pub(crate) async fn simulate(
+        &self,
+        at: Option<BlockNumber>,
+        transactions: Vec<ReceivedTransaction>,
+        flags: SimulationFlags,
+    ) -> Result<Vec<SimulatedTransaction>, QueryFailure> {
+        let limit = self.queries.max_simulated;
+        if transactions.len() > limit {
+            return Err(QueryFailure::TooMany { transactions: transactions.len(), limit });
+        }
+        let transactions = transactions
+            .into_iter()
+            .map(|received| self.hashed(received))
+            .collect::<Result<Vec<_>, _>>()?;
+        let context = self.context(at).await?;
+        self.queries
+            .run(move || query::simulate(&context, &transactions, flags))
+            .await?
+            .map_err(QueryFailure::Query)
+    }
+
+    /// Runs the account's validation over the latest state.
+    pub(crate) async fn validate(&self, received: ReceivedTransaction) -> Result<(), QueryFailure> {
+        let transaction = self.hashed(received)?;
+        let context = self.context(None).await?;
+        self.queries
+            .run(move || query::validate(&context, &transaction))
+            .await?
+            .map_err(QueryFailure::Query)?
+            .map_err(QueryFailure::Rejected)
+    }
+
+    /// Re-executes a closed block.
+    pub(crate) async fn trace_block(
+        &self,
+        number: BlockNumber,
+    ) -> Result<Vec<TransactionTraceEntry>, QueryFailure> {
+        let block = self.stored_block(Some(number)).await?;
+        let parent = number.0.checked_sub(1).map(BlockNumber).ok_or(QueryFailure::Genesis)?;
+        let parent = self.stored_block(Some(parent)).await?;
+        let environment = environment_of(&self.store, &block, &self.chain_id)
+            .await
+            .map_err(QueryFailure::ChainStore)?;
+        let transactions: Vec<BlockTransaction> = self
+            .store
+            .transactions(number)
+            .await
+            .map_err(QueryFailure::ChainStore)?
+            .into_iter()
+            .map(|stored| BlockTransaction { hash: stored.hash, transaction: stored.transaction })
+            .collect();
+        let state = self.state_after(&parent);
+        self.queries
+            .run(move || query::trace_block(state, &environment, &transactions))
+            .await?
+            .map_err(QueryFailure::Query)
+    }
+
+    fn hashed(&self, received: ReceivedTransaction) -> Result<BlockTransaction, QueryFailure> {
+        match received.claimed_hash {
+            Some(hash) => Ok(BlockTransaction { hash, transaction: received.transaction }),
+            None => BlockTransaction::new(received.transaction, &self.chain_id)
+                .map_err(QueryFailure::Transaction),
+        }
+    }
+
+    /// The state after a block, in that block's environment; of the latest block without a number.
+    async fn context(&self, at: Option<BlockNumber>) -> Result<QueryContext, QueryFailure> {
+        let block = self.stored_block(at).await?;
+        let environment = environment_of(&self.store, &block, &self.chain_id)
+            .await
+            .map_err(QueryFailure::ChainStore)?;
+        Ok(QueryContext { state: self.state_after(&block), environment })
+    }
+
+    async fn stored_block(&self, at: Option<BlockNumber>) -> Result<StoredBlock, QueryFailure> {
+        let selector = at.map_or(BlockSelector::Latest, BlockSelector::Number);
+        self.store
+            .block(selector)
+            .await
+            .map_err(QueryFailure::ChainStore)?
+            .ok_or(QueryFailure::NoBlock { number: at })
+    }
+
+    fn state_after(&self, block: &StoredBlock) -> BlockState {
+        let values =
+            StoredValues::new(self.store.clone(), self.values.clone(), block, self.runtime.clone());
+        BlockState::new(Arc::new(values), self.classes.clone())
+    }
+}
