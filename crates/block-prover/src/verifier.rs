@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cairo_air::air::{MemorySection, PublicData};
+use cairo_air::claims::CairoClaim;
 use cairo_air::verifier::{CairoVerificationError, verify_cairo_ex};
 use num_traits::Zero;
 use starknet_types_core::felt::Felt;
@@ -53,6 +54,9 @@ pub enum VerifyError {
     /// Claimed sums belong to other components than are claimed.
     #[error("claimed sums and claimed components differ")]
     UnboundSum,
+    /// A builtin's table is claimed to start anywhere, because its public segment is empty.
+    #[error("the claimed start of builtin {0} is bound by nothing")]
+    UnboundSegment(&'static str),
     /// Another program than the pinned bootloader ran.
     #[error("public memory does not hold the pinned bootloader: {0}")]
     Program(&'static str),
@@ -75,7 +79,8 @@ pub enum VerifyError {
 ///    [`MIN_SECURITY_BITS`] bits, and the channel is unsalted;
 /// 2. the preprocessed trace is the pinned variant with the pinned commitment;
 /// 3. the proof has the form that S-two's verifier presupposes: canonical field elements, log sizes in range,
-///    and no claimed sum without its component (see [`AuditError`] and [`VerifyError::UnboundSum`]);
+///    no claimed sum without its component and no builtin without its public segment (see [`AuditError`],
+///    [`VerifyError::UnboundSum`] and [`VerifyError::UnboundSegment`]);
 /// 4. public memory holds the pinned bootloader's bytecode from address 1 up to the initial stack, nothing else;
 /// 5. the output segment follows the final stack, is one felt long, and that felt is [`bootloader_output`] of the
 ///    claimed program hash and output;
@@ -132,6 +137,30 @@ fn check_form(proof: &CairoProof) -> Result<(), VerifyError> {
     let total = sums.big_claimed_sums.iter().fold(SecureField::zero(), |total, sum| total + *sum);
     if claim.big_log_sizes.len() != sums.big_claimed_sums.len() || total != sums.claimed_sum {
         return Err(VerifyError::UnboundSum);
+    }
+    check_segments(&proof.claim)
+}
+
+/// S-two's verifier compares where a builtin's table starts with the public segment only if that is not empty, and
+/// the start is not part of the transcript otherwise: it could be chosen after the challenges.
+fn check_segments(claim: &CairoClaim) -> Result<(), VerifyError> {
+    let segments = &claim.public_data.public_memory.public_segments;
+    let pedersen =
+        claim.pedersen_builtin.is_some() || claim.pedersen_builtin_narrow_windows.is_some();
+    let builtins = [
+        ("pedersen", pedersen, segments.pedersen),
+        ("range_check", claim.range_check_builtin.is_some(), segments.range_check_128),
+        ("bitwise", claim.bitwise_builtin.is_some(), segments.bitwise),
+        ("ec_op", claim.ec_op_builtin.is_some(), segments.ec_op),
+        ("poseidon", claim.poseidon_builtin.is_some(), segments.poseidon),
+        ("range_check96", claim.range_check96_builtin.is_some(), segments.range_check_96),
+        ("add_mod", claim.add_mod_builtin.is_some(), segments.add_mod),
+        ("mul_mod", claim.mul_mod_builtin.is_some(), segments.mul_mod),
+    ];
+    for (name, claimed, segment) in builtins {
+        if claimed && segment.is_none_or(|segment| segment.is_empty()) {
+            return Err(VerifyError::UnboundSegment(name));
+        }
     }
     Ok(())
 }

@@ -210,6 +210,16 @@ fn a_total_that_is_not_the_sum_of_its_parts_is_refused() {
 }
 
 #[test]
+fn a_builtin_whose_public_segment_is_empty_is_refused() {
+    let error = refusal(|proof| {
+        let segments = &mut proof.cairo.claim.public_data.public_memory.public_segments;
+        let poseidon = segments.poseidon.as_mut().unwrap();
+        poseidon.stop_ptr = poseidon.start_ptr;
+    });
+    assert!(matches!(error, VerifyError::UnboundSegment("poseidon")), "{error:?}");
+}
+
+#[test]
 fn another_bootloader_is_refused() {
     let changes: [fn(&mut PublicData); 4] = [
         |public| public.public_memory.program[100].1[0] ^= 1,
