@@ -13,7 +13,6 @@ use crate::rpc::number::FeltHex;
 /// The block after the latest one, so far.
 pub struct PreConfirmed {
     pub header: OpenHeader,
-    pub parent: StoredBlock,
     pub transactions: Vec<StoredTransaction>,
     /// One a transaction, in the same order.
     pub receipts: Vec<StoredReceipt>,
@@ -33,7 +32,7 @@ impl PreConfirmed {
             .into_inner();
         // A block that was closed while we asked is not open any more.
         let Some(block) = answer.block.filter(|block| block.number > parent.number().0) else {
-            return Ok(Self::empty(parent));
+            return Ok(Self::empty(&parent));
         };
         let conversion =
             |error: sidereal_proto::ConversionError| RpcError::internal(OPERATION, &error);
@@ -60,10 +59,10 @@ impl PreConfirmed {
             );
             return Err(RpcError::Internal { operation: OPERATION });
         }
-        Ok(Self { header: open_header(&environment), parent, transactions, receipts })
+        Ok(Self { header: open_header(&environment), transactions, receipts })
     }
 
-    fn empty(parent: StoredBlock) -> Self {
+    fn empty(parent: &StoredBlock) -> Self {
         let header = &parent.header;
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -78,7 +77,7 @@ impl PreConfirmed {
             l1_da_mode: header.l1_da_mode.into(),
             starknet_version: PROTOCOL_VERSION_NAME.to_owned(),
         };
-        Self { header, parent, transactions: Vec::new(), receipts: Vec::new() }
+        Self { header, transactions: Vec::new(), receipts: Vec::new() }
     }
 }
 

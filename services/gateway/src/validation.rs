@@ -1,7 +1,7 @@
 //! What can be said about a transaction without any state.
 
 use starknet_api::StarknetApiError;
-use starknet_api::core::{ChainId, ContractAddress, PatriciaKey};
+use starknet_api::core::{ChainId, ContractAddress};
 use starknet_api::data_availability::DataAvailabilityMode;
 use starknet_api::transaction::fields::{
     AllResourceBounds, Calldata, TransactionSignature, ValidResourceBounds,
@@ -198,9 +198,4 @@ impl<'a> Fields<'a> {
             _ => return Err(ValidationError::UnsupportedVersion),
         })
     }
-}
-
-/// Reads a felt as a contract address.
-pub fn contract_address(value: Felt) -> Result<ContractAddress, ValidationError> {
-    PatriciaKey::try_from(value).map(ContractAddress).map_err(malformed)
 }

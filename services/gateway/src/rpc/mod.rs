@@ -9,5 +9,4 @@ pub mod number;
 pub mod proof;
 pub mod receipt;
 pub mod state;
-pub mod trace;
 pub mod transaction;

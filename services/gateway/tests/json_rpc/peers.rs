@@ -1,0 +1,291 @@
+//! A sequencer and an executor that answer what tests put into them, over real gRPC.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::Stream;
+use serde_json::json;
+use sidereal_chain_store::{StoredReceipt, StoredTransaction};
+use sidereal_execution::block::BlockEnvironment;
+use sidereal_execution::query::{QueryError, SimulatedTransaction};
+use sidereal_execution::trace::{TransactionTrace, TransactionTraceEntry};
+use sidereal_proto::executor::executor_service_server::{ExecutorService, ExecutorServiceServer};
+use sidereal_proto::executor::{
+    CallRequest, CallResponse, ExecuteBlockRequest, ExecuteBlockResponse, SimulateRequest,
+    SimulateResponse, TraceBlockRequest, TraceBlockResponse, ValidateRequest, ValidateResponse,
+};
+use sidereal_proto::sequencer::sequencer_service_server::{
+    SequencerService, SequencerServiceServer,
+};
+use sidereal_proto::sequencer::{
+    GetPendingNonceRequest, GetPendingNonceResponse, GetPreConfirmedBlockRequest,
+    GetPreConfirmedBlockResponse, GetTransactionStatusRequest, GetTransactionStatusResponse,
+    SubmitError, SubmitTransactionRequest, SubmitTransactionResponse,
+    get_pre_confirmed_block_response,
+};
+use sidereal_proto::types::{ExecutionStatus, FinalityStatus, TransactionStatus};
+use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
+use starknet_types_core::felt::Felt;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// What the sequencer holds.
+#[derive(Default)]
+pub struct SequencerState {
+    pub open: Option<(BlockEnvironment, Vec<(StoredTransaction, StoredReceipt)>)>,
+    pub waiting: Vec<StoredTransaction>,
+    pub rejected: HashMap<Felt, String>,
+    /// What the next submission is refused with.
+    pub refuse: Option<SubmitError>,
+    pub submitted: Vec<wire::ReceivedTransaction>,
+    pub pending_nonce: Felt,
+}
+
+#[derive(Clone, Default)]
+pub struct Sequencer(pub Arc<Mutex<SequencerState>>);
+
+fn in_pool(
+    transaction: &StoredTransaction,
+    finality: FinalityStatus,
+    execution: ExecutionStatus,
+) -> GetTransactionStatusResponse {
+    GetTransactionStatusResponse {
+        status: Some(TransactionStatus {
+            transaction_hash: wire_felt::felt_bytes(&transaction.hash.0),
+            finality: finality.into(),
+            execution: execution.into(),
+            ..TransactionStatus::default()
+        }),
+        transaction: Some(wire::to_wire(&transaction.hash, &transaction.transaction).unwrap()),
+    }
+}
+
+#[tonic::async_trait]
+impl SequencerService for Sequencer {
+    async fn submit_transaction(
+        &self,
+        request: Request<SubmitTransactionRequest>,
+    ) -> Result<Response<SubmitTransactionResponse>, Status> {
+        let mut state = self.0.lock().unwrap();
+        if let Some(refusal) = state.refuse.take() {
+            let mut status = Status::failed_precondition("because the test says so");
+            let name = refusal.as_str_name().parse().unwrap();
+            status.metadata_mut().insert("sidereal-submit-error", name);
+            return Err(status);
+        }
+        let received = wire::from_wire(request.into_inner().transaction.unwrap())?;
+        let transaction_hash = wire_felt::felt_bytes(&received.claimed_hash.unwrap().0);
+        state.submitted.push(received);
+        Ok(Response::new(SubmitTransactionResponse { transaction_hash }))
+    }
+
+    async fn get_transaction_status(
+        &self,
+        request: Request<GetTransactionStatusRequest>,
+    ) -> Result<Response<GetTransactionStatusResponse>, Status> {
+        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
+        let state = self.0.lock().unwrap();
+        let open = state.open.iter().flat_map(|(_, included)| included);
+        if let Some((found, _)) = open.into_iter().find(|(item, _)| item.hash.0 == hash) {
+            let answer = in_pool(found, FinalityStatus::PreConfirmed, ExecutionStatus::Succeeded);
+            return Ok(Response::new(answer));
+        }
+        if let Some(found) = state.waiting.iter().find(|item| item.hash.0 == hash) {
+            let answer = in_pool(found, FinalityStatus::Received, ExecutionStatus::Unspecified);
+            return Ok(Response::new(answer));
+        }
+        if let Some(reason) = state.rejected.get(&hash) {
+            let status = TransactionStatus {
+                finality: FinalityStatus::Rejected.into(),
+                failure_reason: reason.clone(),
+                ..TransactionStatus::default()
+            };
+            let answer = GetTransactionStatusResponse { status: Some(status), transaction: None };
+            return Ok(Response::new(answer));
+        }
+        Err(Status::not_found("unknown"))
+    }
+
+    async fn get_pre_confirmed_block(
+        &self,
+        _: Request<GetPreConfirmedBlockRequest>,
+    ) -> Result<Response<GetPreConfirmedBlockResponse>, Status> {
+        let state = self.0.lock().unwrap();
+        let block = state.open.as_ref().map(|(environment, included)| {
+            get_pre_confirmed_block_response::Block {
+                number: environment.number.0,
+                timestamp: environment.timestamp.0,
+                sequencer_address: wire_felt::felt_bytes(environment.sequencer_address.0.key()),
+                environment_json: payload::encode("environment_json", environment).unwrap(),
+                transactions: included
+                    .iter()
+                    .map(|(item, _)| wire::to_wire(&item.hash, &item.transaction).unwrap())
+                    .collect(),
+                receipts_json: included
+                    .iter()
+                    .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
+                    .collect(),
+            }
+        });
+        Ok(Response::new(GetPreConfirmedBlockResponse { block }))
+    }
+
+    async fn get_pending_nonce(
+        &self,
+        _: Request<GetPendingNonceRequest>,
+    ) -> Result<Response<GetPendingNonceResponse>, Status> {
+        let nonce = wire_felt::felt_bytes(&self.0.lock().unwrap().pending_nonce);
+        Ok(Response::new(GetPendingNonceResponse { nonce }))
+    }
+}
+
+/// What the executor was asked, and what it answers.
+#[derive(Default)]
+pub struct ExecutorState {
+    pub refuse: Option<QueryError>,
+    pub simulations: Vec<SimulateRequest>,
+}
+
+#[derive(Clone, Default)]
+pub struct Executor(pub Arc<Mutex<ExecutorState>>);
+
+impl Executor {
+    fn refusal(&self) -> Result<(), Status> {
+        match self.0.lock().unwrap().refuse.take() {
+            None => Ok(()),
+            Some(error) => Err(Status::with_details(
+                Code::FailedPrecondition,
+                error.to_string(),
+                serde_json::to_vec(&error).unwrap().into(),
+            )),
+        }
+    }
+}
+
+/// A trace of an invoke with a nested call, an event and a message, as executors write it.
+pub fn trace() -> TransactionTrace {
+    let invocation = |calls: Vec<serde_json::Value>| {
+        json!({
+            "contract_address": "0xacc",
+            "entry_point_selector": "0x5e1",
+            "calldata": ["0x1"],
+            "caller_address": "0x0",
+            "class_hash": "0xc1a55",
+            "entry_point_type": "EXTERNAL",
+            "call_type": "CALL",
+            "result": ["0x1"],
+            "calls": calls,
+            "events": [{"order": 0, "from_address": "0xacc", "keys": ["0x1"], "data": []}],
+            "messages": [{"order": 0, "from_address": "0xacc", "to_address": "0x1", "payload": []}],
+            "execution_resources": {"l1_gas": 0, "l2_gas": 100},
+            "is_reverted": false,
+        })
+    };
+    serde_json::from_value(json!({
+        "type": "INVOKE",
+        "validate_invocation": invocation(vec![]),
+        "execute_invocation": invocation(vec![invocation(vec![])]),
+        "fee_transfer_invocation": invocation(vec![]),
+        "state_diff": {
+            "storage_diffs": [
+                {"address": "0x70ce", "storage_entries": [{"key": "0x1", "value": "0x2"}]}
+            ],
+            "deprecated_declared_classes": [],
+            "declared_classes": [{"class_hash": "0x1", "compiled_class_hash": "0x2"}],
+            "deployed_contracts": [{"address": "0x1", "class_hash": "0x2"}],
+            "replaced_classes": [{"contract_address": "0x1", "class_hash": "0x2"}],
+            "nonces": [{"contract_address": "0xacc", "nonce": "0x1"}],
+        },
+        "execution_resources": {"l1_gas": 0, "l1_data_gas": 128, "l2_gas": 100},
+    }))
+    .unwrap()
+}
+
+#[tonic::async_trait]
+impl ExecutorService for Executor {
+    type ExecuteBlockStream =
+        Pin<Box<dyn Stream<Item = Result<ExecuteBlockResponse, Status>> + Send>>;
+
+    async fn execute_block(
+        &self,
+        _: Request<Streaming<ExecuteBlockRequest>>,
+    ) -> Result<Response<Self::ExecuteBlockStream>, Status> {
+        Err(Status::unimplemented("the gateway builds no blocks"))
+    }
+
+    /// Answers the calldata.
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        self.refusal()?;
+        Ok(Response::new(CallResponse { result: request.into_inner().calldata }))
+    }
+
+    async fn simulate(
+        &self,
+        request: Request<SimulateRequest>,
+    ) -> Result<Response<SimulateResponse>, Status> {
+        self.refusal()?;
+        let request = request.into_inner();
+        let one: SimulatedTransaction = SimulatedTransaction {
+            transaction_trace: request.with_traces.then(trace),
+            fee_estimation: sidereal_execution::query::FeeEstimate {
+                l1_gas_consumed: starknet_api::execution_resources::GasAmount(0),
+                l1_gas_price: starknet_api::block::GasPrice(40_000_000_000_000),
+                l2_gas_consumed: starknet_api::execution_resources::GasAmount(u64::MAX),
+                l2_gas_price: starknet_api::block::GasPrice(1_000_000_000),
+                l1_data_gas_consumed: starknet_api::execution_resources::GasAmount(128),
+                l1_data_gas_price: starknet_api::block::GasPrice(200_000_000),
+                overall_fee: starknet_api::transaction::fields::Fee(u128::MAX),
+                unit: "FRI".to_owned(),
+            },
+        };
+        let answer = vec![one; request.transactions.len()];
+        self.0.lock().unwrap().simulations.push(request);
+        let simulated_json = payload::encode("simulated_json", &answer).unwrap();
+        Ok(Response::new(SimulateResponse { simulated_json }))
+    }
+
+    /// Blocks 1 and 2 of the test's chain.
+    async fn trace_block(
+        &self,
+        request: Request<TraceBlockRequest>,
+    ) -> Result<Response<TraceBlockResponse>, Status> {
+        self.refusal()?;
+        let hashes: &[u64] = match request.into_inner().block_number {
+            1 => &[crate::chain::INVOKE, crate::chain::DECLARE, crate::chain::DEPLOY],
+            2 => &[crate::chain::REVERTED],
+            _ => &[],
+        };
+        let traces: Vec<TransactionTraceEntry> = hashes
+            .iter()
+            .map(|hash| TransactionTraceEntry {
+                transaction_hash: starknet_api::transaction::TransactionHash(Felt::from(*hash)),
+                trace_root: trace(),
+            })
+            .collect();
+        let traces_json = payload::encode("traces_json", &traces).unwrap();
+        Ok(Response::new(TraceBlockResponse { traces_json }))
+    }
+
+    async fn validate(
+        &self,
+        _: Request<ValidateRequest>,
+    ) -> Result<Response<ValidateResponse>, Status> {
+        Err(Status::unimplemented("the sequencer asks for this, not the gateway"))
+    }
+}
+
+/// Serves both on one port.
+pub async fn serve(sequencer: Sequencer, executor: Executor) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(SequencerServiceServer::new(sequencer))
+            .add_service(ExecutorServiceServer::new(executor))
+            .serve_with_incoming(TcpListenerStream::new(listener)),
+    );
+    address
+}
