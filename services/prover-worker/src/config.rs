@@ -56,6 +56,8 @@ pub struct WorkerConfig {
     pub program: Option<PathBuf>,
     /// Threads of the prover; 0: one a core.
     pub threads: u32,
+    /// How much the prover yields to other processes on this machine: 0 (not at all) to 19.
+    pub niceness: u32,
 }
 
 impl Default for ProverWorkerConfig {
@@ -84,6 +86,7 @@ impl Default for WorkerConfig {
             scratch: None,
             program: None,
             threads: 0,
+            niceness: 10,
         }
     }
 }
@@ -103,6 +106,7 @@ impl ServiceConfig for ProverWorkerConfig {
         problems.in_range("worker", "drain_ms", worker.drain_ms, 0..=3_600_000);
         problems.in_range("worker", "retry_delay_ms", worker.retry_delay_ms, 0..=3_600_000);
         problems.in_range("worker", "threads", u64::from(worker.threads), 0..=1_024);
+        problems.in_range("worker", "niceness", u64::from(worker.niceness), 0..=19);
     }
 }
 

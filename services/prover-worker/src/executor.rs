@@ -113,13 +113,24 @@ pub struct ChildProgram {
 }
 
 impl ChildProgram {
-    /// A binary that calls [`child::main_if_requested`], with this many threads (0: one a core).
-    pub fn prover(program: PathBuf, threads: u32) -> Self {
+    /// A binary that calls [`child::main_if_requested`], with this many threads (0: one a core) and this much less
+    /// claim to a processor than others (`nice`, 0: as much).
+    pub fn prover(program: PathBuf, threads: u32, niceness: u32) -> Self {
         let mut environment = Vec::new();
         if threads > 0 {
             environment.push(("RAYON_NUM_THREADS".into(), threads.to_string().into()));
         }
-        Self { program, arguments: vec![child::ARGUMENT.into()], environment }
+        if niceness == 0 {
+            return Self { program, arguments: vec![child::ARGUMENT.into()], environment };
+        }
+        // `nice` becomes the program, so that the process we hold is the prover itself.
+        let arguments = vec![
+            "-n".into(),
+            niceness.to_string().into(),
+            program.into_os_string(),
+            child::ARGUMENT.into(),
+        ];
+        Self { program: "nice".into(), arguments, environment }
     }
 }
 

@@ -74,7 +74,7 @@ pub async fn run(config: ProverWorkerConfig, shutdown: Shutdown) -> Result<(), P
         .await
         .map_err(ProverWorkerError::ObjectStore)?;
 
-    let program = ChildProgram::prover(program, config.worker.threads);
+    let program = ChildProgram::prover(program, config.worker.threads, config.worker.niceness);
     let runner = Runner {
         picker: Arc::new(BusPicker::new(bus, config.worker.queue.clone(), lifeline.clone())),
         witnesses,

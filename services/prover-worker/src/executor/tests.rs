@@ -101,9 +101,18 @@ async fn an_exit_code_is_named_and_last_words_are_bounded() {
 
 #[tokio::test]
 async fn a_program_that_is_missing_is_named() {
-    let program = ChildProgram::prover("/nowhere/sidereal".into(), 1);
+    let program = ChildProgram::prover("/nowhere/sidereal".into(), 1, 0);
     let (result, _) = execute(&ChildExecutor::new(program, None)).await;
     assert!(matches!(result, Err(ExecuteError::Start { .. })));
+}
+
+/// `nice` starts in place of the program, and says with its exit code that there is none.
+#[tokio::test]
+async fn a_nice_program_that_is_missing_is_named_too() {
+    let program = ChildProgram::prover("/nowhere/sidereal".into(), 1, 5);
+    let (result, _) = execute(&ChildExecutor::new(program, None)).await;
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("exit code 127") && text.contains("/nowhere/sidereal"), "{text}");
 }
 
 #[tokio::test]
