@@ -1,25 +1,34 @@
-//! The folder of one test.
+//! The folder of one scenario.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// A temporary folder that is removed when the test has passed, and stays when it has not.
+/// A temporary folder with everything that a scenario's processes write.
 pub struct Workspace {
     folder: PathBuf,
 }
 
-impl Workspace {
-    /// A new folder, named after the test.
-    pub fn new(test: &str) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("sidereal-{test}-"))
-            .tempdir()
-            .context("making the folder of the test")?
-            .keep();
-        Ok(Self { folder })
-    }
+/// Runs a scenario in a new folder. The folder is removed when the scenario has passed; otherwise it stays, and the
+/// failure says where it is.
+pub async fn within<S>(name: &str, scenario: S) -> anyhow::Result<()>
+where
+    S: AsyncFnOnce(&Workspace) -> anyhow::Result<()>,
+{
+    let folder = tempfile::Builder::new()
+        .prefix(&format!("sidereal-{name}-"))
+        .tempdir()
+        .context("making the folder of the scenario")?
+        .keep();
+    let workspace = Workspace { folder };
+    scenario(&workspace)
+        .await
+        .with_context(|| format!("{name}; its logs are in {}", workspace.folder.display()))?;
+    std::fs::remove_dir_all(&workspace.folder)
+        .with_context(|| format!("removing {}", workspace.folder.display()))
+}
 
+impl Workspace {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.folder
@@ -33,13 +42,30 @@ impl Workspace {
     }
 }
 
-impl Drop for Workspace {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the logs of this test are in {}", self.folder.display());
-        } else {
-            // What is left behind is in the system's temporary folder.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pins down that what a failed scenario wrote can be read afterwards, and what a passed one wrote is gone.
+    #[tokio::test]
+    async fn a_failed_scenario_keeps_its_folder() {
+        let mut folder = PathBuf::new();
+        let error = within("kept", async |workspace| {
+            folder = workspace.folder("logs")?;
+            anyhow::bail!("as meant")
+        })
+        .await
+        .unwrap_err();
+        assert!(folder.is_dir());
+        assert!(format!("{error:#}").contains("as meant"));
+        std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+
+        within("removed", async |workspace| {
+            folder = workspace.folder("logs")?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert!(!folder.exists());
     }
 }

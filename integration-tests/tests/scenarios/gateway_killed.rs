@@ -2,17 +2,19 @@
 //! acknowledged, the client sends again. Every transaction is executed exactly once.
 
 use sidereal_integration_tests::stack::Service;
-use sidereal_integration_tests::workspace::Workspace;
+use sidereal_integration_tests::workspace::within;
 
 use crate::crash::{boot, survive};
 
 #[tokio::test]
 async fn a_killed_gateway_loses_nothing() -> anyhow::Result<()> {
-    let workspace = Workspace::new("gateway-killed")?;
-    let mut stack = boot(&workspace).await?;
-    survive(&mut stack, &workspace, 2, async |stack| {
-        stack.crash(Service::Gateway)?;
-        stack.start_service(Service::Gateway)
+    within("gateway-killed", async |workspace| {
+        let mut stack = boot(workspace).await?;
+        survive(&mut stack, workspace, 2, async |stack| {
+            stack.crash(Service::Gateway)?;
+            stack.start_service(Service::Gateway)
+        })
+        .await
     })
     .await
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sidereal_integration_tests::workspace::Workspace;
+use sidereal_integration_tests::workspace::within;
 
 use crate::crash::{boot, survive};
 
@@ -12,13 +12,15 @@ const DOWN: Duration = Duration::from_secs(3);
 
 #[tokio::test]
 async fn a_restart_of_nats_loses_nothing() -> anyhow::Result<()> {
-    let workspace = Workspace::new("nats-restarted")?;
-    let mut stack = boot(&workspace).await?;
-    survive(&mut stack, &workspace, 1, async |stack| {
-        stack.nats.kill()?;
-        tokio::time::sleep(DOWN).await;
-        stack.nats.restart()?;
-        Ok(())
+    within("nats-restarted", async |workspace| {
+        let mut stack = boot(workspace).await?;
+        survive(&mut stack, workspace, 1, async |stack| {
+            stack.nats.kill()?;
+            tokio::time::sleep(DOWN).await;
+            stack.nats.restart()?;
+            Ok(())
+        })
+        .await
     })
     .await
 }

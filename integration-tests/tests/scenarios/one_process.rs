@@ -2,14 +2,16 @@
 //! what it answers is what the specification says, and the block of their first transaction is proven and verified.
 
 use sidereal_integration_tests::stack::DevStack;
-use sidereal_integration_tests::workspace::Workspace;
+use sidereal_integration_tests::workspace::within;
 
 use crate::clients::exercise;
 
 #[tokio::test]
 async fn clients_use_one_process_and_the_proof_verifies() -> anyhow::Result<()> {
-    let workspace = Workspace::new("one-process")?;
-    let stack = DevStack::start(&workspace).await?;
-    let accounts = stack.accounts().await?;
-    exercise(stack.endpoint(), stack.proof_store(), &accounts, &workspace).await
+    within("one-process", async |workspace| {
+        let stack = DevStack::start(workspace).await?;
+        let accounts = stack.accounts().await?;
+        exercise(stack.endpoint(), stack.proof_store(), &accounts, workspace).await
+    })
+    .await
 }

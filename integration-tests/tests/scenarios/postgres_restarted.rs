@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sidereal_integration_tests::workspace::Workspace;
+use sidereal_integration_tests::workspace::within;
 
 use crate::crash::{boot, survive};
 
@@ -11,12 +11,14 @@ const DOWN: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_restart_of_postgres_loses_nothing() -> anyhow::Result<()> {
-    let workspace = Workspace::new("postgres-restarted")?;
-    let mut stack = boot(&workspace).await?;
-    survive(&mut stack, &workspace, 1, async |stack| {
-        stack.postgres.kill()?;
-        tokio::time::sleep(DOWN).await;
-        stack.postgres.restart().await
+    within("postgres-restarted", async |workspace| {
+        let mut stack = boot(workspace).await?;
+        survive(&mut stack, workspace, 1, async |stack| {
+            stack.postgres.kill()?;
+            tokio::time::sleep(DOWN).await;
+            stack.postgres.restart().await
+        })
+        .await
     })
     .await
 }

@@ -2,15 +2,17 @@
 //! proof.
 
 use sidereal_integration_tests::stack::{SeparateStack, StackOptions};
-use sidereal_integration_tests::workspace::Workspace;
+use sidereal_integration_tests::workspace::within;
 
 use crate::clients::exercise;
 
 #[tokio::test]
 async fn clients_use_separate_processes_and_the_proof_verifies() -> anyhow::Result<()> {
-    let workspace = Workspace::new("separate-processes")?;
-    let options = StackOptions { block_ms: 1_000, prover: true };
-    let stack = SeparateStack::start(&workspace, options).await?;
-    let accounts = stack.accounts().await?;
-    exercise(stack.endpoint(), stack.proof_store(), &accounts, &workspace).await
+    within("separate-processes", async |workspace| {
+        let options = StackOptions { block_ms: 1_000, prover: true };
+        let stack = SeparateStack::start(workspace, options).await?;
+        let accounts = stack.accounts().await?;
+        exercise(stack.endpoint(), stack.proof_store(), &accounts, workspace).await
+    })
+    .await
 }
