@@ -1,0 +1,405 @@
+//! The real service on a SQLite chain store and a folder of classes, spoken to over gRPC: blocks as streams, the
+//! same block from two executors, queries, and what is refused.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sidereal_chain_store::{
+    BlockCommit, BlockFinality, ChainStore, ChainStoreLimits, FeeUnit, StoredBlock, StoredReceipt,
+    StoredTransaction,
+};
+use sidereal_execution::block::{PROTOCOL_VERSION, STRK_TOKEN_ADDRESS};
+use sidereal_execution::classes::{DeclaredClass, ExecutionMode};
+use sidereal_execution::limits::BlockLimits;
+use sidereal_execution::outcome::{BlockExecution, Rejection, RejectionReason, TransactionOutcome};
+use sidereal_execution::query::{QueryError, SimulatedTransaction};
+use sidereal_execution::testing::{CHAIN_ID, TestChain, contract, declare, invoke, sign, transfer};
+use sidereal_execution::trace::TransactionTraceEntry;
+use sidereal_execution::transaction::BlockTransaction;
+use sidereal_executor::ExecutorConfig;
+use sidereal_object_store::{ObjectKey, ObjectStoreConfig};
+use sidereal_patricia::MemoryNodes;
+use sidereal_proto::executor as wire;
+use sidereal_proto::executor::execute_block_request::Message;
+use sidereal_proto::executor::executor_service_client::ExecutorServiceClient;
+use sidereal_proto::{felt, payload, transaction, types};
+use sidereal_service::Shutdown;
+use sidereal_service::admin::AdminConfig;
+use sidereal_service::grpc::ListenConfig;
+use starknet_api::abi::abi_utils::selector_from_name;
+use starknet_api::block::BlockHeaderWithoutHash;
+use starknet_api::core::SequencerContractAddress;
+use starknet_types_core::felt::Felt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+struct Stack {
+    folder: tempfile::TempDir,
+    store: ChainStore,
+    chain: TestChain,
+    shutdown: Shutdown,
+}
+
+fn url(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("chain.db").display())
+}
+
+impl Stack {
+    /// A chain store with genesis, and its classes as objects.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            ChainStore::connect(&url(folder.path()), ChainStoreLimits::default()).await.unwrap();
+        let chain = TestChain::new(ExecutionMode::Vm);
+        let stack = Self { folder, store, chain, shutdown: Shutdown::new() };
+        for (_, _, class) in &stack.chain.genesis.classes {
+            stack.store_class(class).await;
+        }
+        let genesis = stack.chain.genesis.block(stack.chain.environment());
+        stack.commit(0, &genesis).await;
+        stack
+    }
+
+    async fn store_class(&self, class: &DeclaredClass) {
+        let objects = sidereal_object_store::open(&self.objects()).await.unwrap();
+        let pack = |json: Vec<u8>| Bytes::from(zstd::encode_all(json.as_slice(), 1).unwrap());
+        let hash = class.class_hash().0;
+        let sierra = pack(serde_json::to_vec(&class.sierra).unwrap());
+        let casm = pack(serde_json::to_vec(&class.casm).unwrap());
+        objects.put(&ObjectKey::sierra_class(hash), sierra).await.unwrap();
+        objects.put(&ObjectKey::casm_class(hash), casm).await.unwrap();
+    }
+
+    fn objects(&self) -> ObjectStoreConfig {
+        ObjectStoreConfig {
+            url: format!("file:{}", self.folder.path().join("objects").display()),
+            ..ObjectStoreConfig::default()
+        }
+    }
+
+    /// Writes block `number` of the chain in memory, whose header is known, to the chain store.
+    async fn commit(&self, number: usize, execution: &BlockExecution) {
+        let header = &self.chain.headers[number];
+        let block = StoredBlock {
+            hash: header.hash,
+            header: BlockHeaderWithoutHash {
+                parent_hash: header.parent_hash,
+                block_number: header.number,
+                l1_gas_price: header.l1_gas_price,
+                l1_data_gas_price: header.l1_data_gas_price,
+                l2_gas_price: header.l2_gas_price,
+                state_root: header.state_root,
+                sequencer: SequencerContractAddress(header.sequencer_address),
+                timestamp: header.timestamp,
+                l1_da_mode: header.l1_da_mode,
+                starknet_version: PROTOCOL_VERSION,
+                ..BlockHeaderWithoutHash::default()
+            },
+            commitments: header.commitments.clone(),
+            state_roots: self.chain.roots,
+            transaction_count: header.transaction_count.try_into().unwrap(),
+            event_count: header.event_count.try_into().unwrap(),
+            state_diff_length: header.state_diff_length.try_into().unwrap(),
+            finality: BlockFinality::AcceptedOnL2,
+            witness_key: None,
+        };
+        let receipts = execution.receipts.iter().map(|receipt| StoredReceipt {
+            transaction_hash: receipt.hash,
+            execution_status: receipt.execution_status.clone(),
+            actual_fee: receipt.actual_fee,
+            fee_unit: FeeUnit::Fri,
+            events: receipt.events.clone(),
+            messages_sent: receipt.messages_sent.clone(),
+            gas_consumed: receipt.gas_consumed,
+            da_gas: receipt.da_gas,
+            contract_address: receipt.contract_address,
+        });
+        let transactions = execution
+            .transactions
+            .iter()
+            .map(|one| StoredTransaction { hash: one.hash, transaction: one.transaction.clone() });
+        self.store
+            .commit_block(BlockCommit {
+                block,
+                transactions: transactions.collect(),
+                receipts: receipts.collect(),
+                state_diff: execution.state_diff.clone(),
+                new_nodes: MemoryNodes::default(),
+                outbox: Vec::new(),
+                removals: Vec::new(),
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Starts an executor and connects to it.
+    async fn executor(&self, mode: ExecutionMode) -> ExecutorServiceClient<Channel> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config = ExecutorConfig {
+            admin: AdminConfig::off(),
+            grpc: ListenConfig {
+                max_message_bytes: sidereal_proto::MAX_MESSAGE_BYTES,
+                ..ListenConfig::on(port)
+            },
+            object_store: self.objects(),
+            ..ExecutorConfig::default()
+        };
+        config.chain.id = CHAIN_ID.to_owned();
+        config.chain_store.url = url(self.folder.path());
+        config.execution.mode = mode;
+        config.execution.native_cache = self.folder.path().join("native");
+        config.execution.open_blocks = 2;
+        config.execution.outcomes_per_answer = 2;
+        let shutdown = self.shutdown.clone();
+        tokio::spawn(async move { sidereal_executor::run(config, shutdown).await.unwrap() });
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        for _ in 0..100 {
+            if let Ok(channel) = endpoint.connect().await {
+                let limit = sidereal_proto::MAX_MESSAGE_BYTES;
+                return ExecutorServiceClient::new(channel)
+                    .max_decoding_message_size(limit)
+                    .max_encoding_message_size(limit);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no executor at {address}");
+    }
+
+    fn begin(&self, limits: BlockLimits) -> Message {
+        Message::Begin(wire::BeginBlock {
+            environment_json: payload::encode("environment", &self.chain.environment()).unwrap(),
+            limits_json: payload::encode("limits", &limits).unwrap(),
+        })
+    }
+}
+
+fn on_wire(transaction: &BlockTransaction) -> types::Transaction {
+    transaction::to_wire(&transaction.hash, &transaction.transaction).unwrap()
+}
+
+fn batch(transactions: &[BlockTransaction]) -> Message {
+    let transactions = transactions.iter().map(on_wire).collect();
+    Message::Transactions(wire::TransactionBatch { transactions })
+}
+
+#[derive(Default)]
+struct Streamed {
+    outcomes: Vec<TransactionOutcome>,
+    full: bool,
+    closed: Option<BlockExecution>,
+}
+
+/// Sends messages, and reads answers to the end.
+async fn stream(
+    client: &mut ExecutorServiceClient<Channel>,
+    messages: Vec<Message>,
+) -> Result<Streamed, Status> {
+    use wire::execute_block_response::Message as Answer;
+
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    for message in messages {
+        sender.send(wire::ExecuteBlockRequest { message: Some(message) }).await.unwrap();
+    }
+    drop(sender);
+    let mut answers = client.execute_block(ReceiverStream::new(receiver)).await?.into_inner();
+    let mut streamed = Streamed::default();
+    while let Some(answer) = answers.message().await? {
+        match answer.message.unwrap() {
+            Answer::Outcomes(batch) => {
+                for json in &batch.outcomes_json {
+                    streamed.outcomes.push(payload::decode("outcome", json).unwrap());
+                }
+                streamed.full |= batch.block_full;
+            }
+            Answer::Closed(closed) => {
+                let json = zstd::decode_all(closed.execution_json_zstd.as_slice()).unwrap();
+                streamed.closed = Some(serde_json::from_slice(&json).unwrap());
+            }
+        }
+    }
+    Ok(streamed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_executors_build_the_same_block() {
+    let mut stack = Stack::new().await;
+    let mut first = stack.executor(ExecutionMode::Vm).await;
+    let mut second = stack.executor(ExecutionMode::Native).await;
+    let (alice, bob) = (stack.chain.account(0).clone(), stack.chain.account(1).clone());
+    for round in 0..3_u64 {
+        let mut transactions: Vec<_> = (0..5)
+            .map(|n| invoke(&alice, round * 5 + n, &[transfer(bob.address, 1 + u128::from(n))]))
+            .collect();
+        transactions.push(invoke(&bob, 99, &[]));
+        let messages = || {
+            vec![
+                stack.begin(BlockLimits::default()),
+                batch(&transactions[..4]),
+                batch(&transactions[4..]),
+                Message::Close(wire::CloseBlock {}),
+            ]
+        };
+        let one = stream(&mut first, messages()).await.unwrap();
+        let two = stream(&mut second, messages()).await.unwrap();
+        let one_block = one.closed.expect("the block is closed");
+        let two_block = two.closed.expect("the block is closed");
+        assert_eq!(one.outcomes.len(), 6);
+        let rejected = &one.outcomes[5];
+        assert!(matches!(
+            rejected,
+            TransactionOutcome::Rejected(Rejection { reason: RejectionReason::NonceTooHigh, .. })
+        ));
+        assert_eq!(one_block.state_diff, two_block.state_diff);
+        assert_eq!(one_block.initial_reads, two_block.initial_reads);
+        assert_eq!(one_block.transactions, two_block.transactions);
+
+        // And it is the block that the engine builds without a service; the next round builds on it.
+        let expected = stack.chain.block(&transactions);
+        assert_eq!(expected.execution, one_block);
+        stack.commit(stack.chain.headers.len() - 1, &one_block).await;
+    }
+    stack.shutdown.trigger();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_block_is_reported_and_closed() {
+    let stack = Stack::new().await;
+    let mut client = stack.executor(ExecutionMode::Vm).await;
+    let (alice, bob) = (stack.chain.account(0).clone(), stack.chain.account(1).clone());
+    let transactions: Vec<_> =
+        (0..5).map(|nonce| invoke(&alice, nonce, &[transfer(bob.address, 1)])).collect();
+    let limits = BlockLimits { transactions: 3, ..BlockLimits::default() };
+    let streamed = stream(
+        &mut client,
+        vec![
+            stack.begin(limits),
+            batch(&transactions),
+            batch(&transactions),
+            Message::Close(wire::CloseBlock {}),
+        ],
+    )
+    .await
+    .unwrap();
+    assert!(streamed.full);
+    assert_eq!(streamed.outcomes.len(), 3);
+    assert_eq!(streamed.closed.unwrap().transactions, transactions[..3]);
+    stack.shutdown.trigger();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_block_is_refused() {
+    let stack = Stack::new().await;
+    let mut client = stack.executor(ExecutionMode::Vm).await;
+    let code = |result: Result<Streamed, Status>| result.err().map(|status| status.code());
+
+    let unordered = stream(&mut client, vec![batch(&[])]).await;
+    assert_eq!(code(unordered), Some(Code::InvalidArgument));
+    let twice = vec![stack.begin(BlockLimits::default()), stack.begin(BlockLimits::default())];
+    assert_eq!(code(stream(&mut client, twice).await), Some(Code::InvalidArgument));
+
+    let mut environment = stack.chain.environment();
+    environment.parent_hash.0 += Felt::ONE;
+    let begin = |environment: &sidereal_execution::block::BlockEnvironment| {
+        Message::Begin(wire::BeginBlock {
+            environment_json: payload::encode("environment", environment).unwrap(),
+            limits_json: payload::encode("limits", &BlockLimits::default()).unwrap(),
+        })
+    };
+    let orphan = stream(&mut client, vec![begin(&environment)]).await;
+    assert_eq!(code(orphan), Some(Code::FailedPrecondition));
+    let mut environment = stack.chain.environment();
+    environment.chain_id = starknet_api::core::ChainId::Mainnet;
+    let foreign = stream(&mut client, vec![begin(&environment)]).await;
+    assert_eq!(code(foreign), Some(Code::InvalidArgument));
+    let mut environment = stack.chain.environment();
+    environment.l2_gas_price.price_in_fri.0 = 0;
+    let free = stream(&mut client, vec![begin(&environment)]).await;
+    assert_eq!(code(free), Some(Code::InvalidArgument));
+    let garbage = Message::Begin(wire::BeginBlock {
+        environment_json: b"{".to_vec(),
+        limits_json: b"{}".to_vec(),
+    });
+    assert_eq!(code(stream(&mut client, vec![garbage]).await), Some(Code::InvalidArgument));
+    // An executor that refused so often still works.
+    let empty = vec![stack.begin(BlockLimits::default()), Message::Close(wire::CloseBlock {})];
+    assert!(stream(&mut client, empty).await.unwrap().closed.is_some());
+    stack.shutdown.trigger();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_read_any_closed_block() {
+    let mut stack = Stack::new().await;
+    let mut client = stack.executor(ExecutionMode::Vm).await;
+    let (alice, bob) = (stack.chain.account(0).clone(), stack.chain.account(1).clone());
+    let counter = contract("counter");
+    stack.chain.classes.insert(Arc::new(counter.clone()));
+    stack.store_class(&counter).await;
+    let block = stack
+        .chain
+        .block(&[invoke(&alice, 0, &[transfer(bob.address, 7)]), declare(&bob, 0, &counter)]);
+    stack.commit(1, &block.execution).await;
+
+    let balance = |at: Option<u64>| wire::CallRequest {
+        at: Some(wire::StateAt { block_number: at }),
+        contract_address: felt::felt_bytes(STRK_TOKEN_ADDRESS.0.key()),
+        entry_point_selector: felt::felt_bytes(&selector_from_name("balance_of").0),
+        calldata: vec![felt::felt_bytes(bob.address.0.key())],
+    };
+    let read = |answer: wire::CallResponse| felt::felts("result", &answer.result).unwrap()[0];
+    let before = read(client.call(balance(Some(0))).await.unwrap().into_inner());
+    assert_eq!(before, Felt::from(bob.balance_fri));
+    let after = read(client.call(balance(None)).await.unwrap().into_inner());
+    let fee = block.execution.receipts[1].actual_fee.0;
+    assert_eq!(after, before + Felt::from(7) - Felt::from(fee));
+    let future = client.call(balance(Some(9))).await.unwrap_err();
+    assert_eq!(future.code(), Code::NotFound);
+
+    let mut wrong = balance(None);
+    wrong.entry_point_selector = felt::felt_bytes(&Felt::from(5));
+    let status = client.call(wrong).await.unwrap_err();
+    let error: QueryError = serde_json::from_slice(status.details()).unwrap();
+    assert!(matches!(error, QueryError::EntrypointNotFound { .. }), "{error}");
+    let mut wrong = balance(None);
+    wrong.contract_address = vec![1, 2, 3];
+    assert_eq!(client.call(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let sent = invoke(&alice, 1, &[transfer(bob.address, 1)]);
+    let simulate = |transaction: &BlockTransaction| wire::SimulateRequest {
+        at: None,
+        transactions: vec![on_wire(transaction)],
+        skip_validate: false,
+        skip_fee_charge: true,
+        with_traces: true,
+        fail_on_revert: true,
+    };
+    let answer = client.simulate(simulate(&sent)).await.unwrap().into_inner();
+    let simulated: Vec<SimulatedTransaction> =
+        payload::decode("simulated", &answer.simulated_json).unwrap();
+    assert!(simulated[0].fee_estimation.overall_fee.0 > 0);
+    assert!(simulated[0].transaction_trace.is_some());
+
+    let stolen = sign(invoke(&bob, 1, &[]).transaction, alice.private_key);
+    let status = client
+        .validate(wire::ValidateRequest { transaction: Some(on_wire(&stolen)) })
+        .await
+        .unwrap_err();
+    let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
+    assert_eq!(rejection.reason, RejectionReason::ValidationFailed);
+    client.validate(wire::ValidateRequest { transaction: Some(on_wire(&sent)) }).await.unwrap();
+
+    let answer =
+        client.trace_block(wire::TraceBlockRequest { block_number: 1 }).await.unwrap().into_inner();
+    let traces: Vec<TransactionTraceEntry> =
+        payload::decode("traces", &answer.traces_json).unwrap();
+    let hashes: Vec<_> = traces.iter().map(|trace| trace.transaction_hash).collect();
+    let committed: Vec<_> = block.execution.transactions.iter().map(|one| one.hash).collect();
+    assert_eq!(hashes, committed);
+    let none = client.trace_block(wire::TraceBlockRequest { block_number: 5 }).await.unwrap_err();
+    assert_eq!(none.code(), Code::NotFound);
+    stack.shutdown.trigger();
+}
