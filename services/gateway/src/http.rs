@@ -27,6 +27,9 @@ pub const PATHS: [&str; 2] = ["/", "/rpc/v0_10"];
 /// What a request may take beyond the time its call may take: sending body and response.
 const TRANSFER_MS: u64 = 30_000;
 
+/// Responses that wait for a slow reader of a WebSocket; then its requests wait.
+const MESSAGES_BUFFERED: u32 = 64;
+
 /// The listener could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("listening for JSON-RPC on {listen} failed")]
@@ -70,6 +73,7 @@ impl Listener {
             .max_response_body_size(limits.max_response_bytes)
             .max_connections(limits.max_connections)
             .set_batch_request_config(BatchRequestConfig::Limit(limits.max_batch))
+            .set_message_buffer_capacity(MESSAGES_BUFFERED)
             .enable_ws_ping(PingConfig::new())
             .build();
         let http = ServiceBuilder::new()

@@ -42,7 +42,7 @@ pub async fn call(
         .executor()
         .call(request)
         .await
-        .map_err(|status| query_error(OPERATION, &status))?
+        .map_err(|status| query_error(OPERATION, &status, contract_error))?
         .into_inner();
     let result = wire_felt::felts("result", &answer.result)
         .map_err(|error| RpcError::internal(OPERATION, &error))?;
@@ -215,7 +215,16 @@ async fn run(
         .executor()
         .simulate(request)
         .await
-        .map_err(|status| query_error(operation, &status))?
+        .map_err(|status| {
+            query_error(operation, &status, |message| match expected {
+                1 => RpcError::TransactionExecution {
+                    transaction_index: 0,
+                    execution_error: ExecutionFailure::Message(message),
+                },
+                // Which of several it was stood in what was too long.
+                _ => RpcError::Unexpected(message),
+            })
+        })?
         .into_inner();
     let simulated: Vec<SimulatedTransaction> =
         payload::decode("simulated_json", &answer.simulated_json)
@@ -244,21 +253,34 @@ fn fee_estimate(estimate: &sidereal_execution::query::FeeEstimate) -> FeeEstimat
     }
 }
 
-/// The RPC error for an executor's refusal, which carries its own error in the details.
-pub fn query_error(operation: &'static str, status: &tonic::Status) -> RpcError {
+/// The RPC error for an executor's refusal, which carries its own error in the details. `refused` is the
+/// answer where the error was too long to travel and only its (shortened) words came.
+pub fn query_error(
+    operation: &'static str,
+    status: &tonic::Status,
+    refused: impl FnOnce(String) -> RpcError,
+) -> RpcError {
     let Ok(error) = serde_json::from_slice::<QueryError>(status.details()) else {
-        return RpcError::service(operation, status);
+        let message = status.message().to_owned();
+        return match status.code() {
+            tonic::Code::FailedPrecondition => refused(message),
+            tonic::Code::NotFound => RpcError::BlockNotFound,
+            tonic::Code::InvalidArgument => RpcError::invalid("request", message),
+            _ => RpcError::service(operation, status),
+        };
     };
     match error {
         QueryError::ContractNotFound { .. } => RpcError::ContractNotFound,
         QueryError::EntrypointNotFound { .. } => RpcError::EntrypointNotFound,
-        QueryError::ContractError { message, .. } => {
-            RpcError::ContractError { revert_error: ExecutionFailure::Message(message) }
-        }
+        QueryError::ContractError { message, .. } => contract_error(message),
         QueryError::TransactionExecution { index, message, .. } => RpcError::TransactionExecution {
             transaction_index: index,
             execution_error: ExecutionFailure::Message(message),
         },
         error @ QueryError::Internal { .. } => RpcError::internal(operation, &error),
     }
+}
+
+fn contract_error(message: String) -> RpcError {
+    RpcError::ContractError { revert_error: ExecutionFailure::Message(message) }
 }

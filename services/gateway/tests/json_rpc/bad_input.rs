@@ -157,6 +157,15 @@ async fn paths_methods_and_origins() {
         assert_eq!(response.status(), expected, "{path}");
     }
     assert_eq!(stack.client().get(&base).send().await.unwrap().status(), 405);
+    // WebSocket is on the same port and paths.
+    let upgrade = stack
+        .client()
+        .get(format!("{base}/rpc/v0_10"))
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(upgrade.send().await.unwrap().status(), 101);
     let preflight = stack
         .client()
         .request(reqwest::Method::OPTIONS, &base)

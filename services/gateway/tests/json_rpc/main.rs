@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod chain;
+mod errors;
 mod grpc;
 mod openrpc;
 mod peers;

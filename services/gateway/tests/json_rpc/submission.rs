@@ -16,6 +16,12 @@ use crate::stack::{SPEC, Stack, felt as read_felt, number};
 const INVOKE_METHOD: &str = "starknet_addInvokeTransaction";
 const DECLARE_METHOD: &str = "starknet_addDeclareTransaction";
 const DEPLOY_METHOD: &str = "starknet_addDeployAccountTransaction";
+
+/// Computed by starknet.js 10.8 (`hash.calculate…`) for the transactions below under `SN_SIDEREAL`.
+const INVOKE_HASH: &str = "0x5b6a02314e8806da1b6e87e7ee825ee819b8d8a3e2ac6880e50afda96d26550";
+const INVOKE_QUERY_HASH: &str = "0x23b37bdb4dd395867c67cbddd312610f83ed11c172e99b313363fb0205bdb0c";
+const DEPLOY_HASH: &str = "0x5861d3a8f240844d774052cff27823ac94e70ab384dfd0a704fc907e8ae4fc";
+const DEPLOY_ADDRESS: &str = "0x38878551022ecab00f2db7514676cf55e51a0e1087e7b430c34764458b961fa";
 const QUERY_VERSION: &str = "0x100000000000000000000000000000003";
 
 fn common(kind: &str) -> Value {
@@ -115,8 +121,8 @@ fn declare_transaction() -> Value {
     )
 }
 
-/// The hash answered is the one of the specification's formula: starknet.js computed this one, for these
-/// fields under this chain id, see `integration-tests`; here it must be what the sequencer was given.
+/// What is answered is the hash that the sequencer was given, and a wallet's own hash of the same fields
+/// (that of starknet.js 10.8 for this chain id).
 #[tokio::test]
 async fn an_invoke_reaches_the_sequencer_with_its_hash() {
     let stack = Stack::start().await;
@@ -125,7 +131,8 @@ async fn an_invoke_reaches_the_sequencer_with_its_hash() {
     {
         let result = stack.result(INVOKE_METHOD, params).await;
         let submitted = stack.sequencer.0.lock().unwrap().submitted.pop().unwrap();
-        assert_eq!(read_felt(&result["transaction_hash"]), submitted.claimed_hash.unwrap().0);
+        assert_eq!(result["transaction_hash"], INVOKE_HASH);
+        assert_eq!(submitted.claimed_hash.unwrap().0, Felt::from_hex(INVOKE_HASH).unwrap());
     }
 }
 
@@ -133,7 +140,9 @@ async fn an_invoke_reaches_the_sequencer_with_its_hash() {
 async fn a_deploy_account_answers_its_address() {
     let stack = Stack::start().await;
     let result = stack.result(DEPLOY_METHOD, json!([deploy_transaction()])).await;
-    assert_eq!(read_felt(&result["contract_address"]), *deployed().0.key());
+    assert_eq!(result["contract_address"], DEPLOY_ADDRESS);
+    assert_eq!(result["transaction_hash"], DEPLOY_HASH);
+    assert_eq!(Felt::from_hex(DEPLOY_ADDRESS).unwrap(), *deployed().0.key());
 }
 
 /// A declared class is in the object store when the sequencer hears of it, and is read back as it was sent.
@@ -317,10 +326,9 @@ async fn estimates_and_simulations() {
     assert_eq!(estimates[0]["overall_fee"], format!("{:#x}", u128::MAX));
     let request = stack.executor.0.lock().unwrap().simulations.pop().unwrap();
     assert!(request.skip_validate && request.skip_fee_charge && request.fail_on_revert);
-    // The query's hash is not that of the transaction that can be sent.
-    let sent = stack.result(INVOKE_METHOD, json!([invoke_transaction()])).await;
-    let sent = sidereal_proto::felt::felt_bytes(&read_felt(&sent["transaction_hash"]));
-    assert_ne!(request.transactions[0].hash, sent);
+    // What wallets sign for an estimate is not the transaction that can be sent.
+    let query_hash = Felt::from_hex(INVOKE_QUERY_HASH).unwrap();
+    assert_eq!(request.transactions[0].hash, query_hash.to_bytes_be());
 
     let flags = json!(["SKIP_FEE_CHARGE"]);
     let params = json!([number(1), transactions, flags]);
