@@ -26,6 +26,7 @@ mod program;
 mod run;
 mod state;
 mod syscalls;
+mod witness;
 
 pub use error::OsError;
 pub use hints::{Coverage, HintCoverage, hint_coverage};

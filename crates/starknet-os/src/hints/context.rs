@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use cairo_vm::hint_processor::builtin_hint_processor::builtin_hint_processor_definition::HintProcessorData;
 use cairo_vm::hint_processor::builtin_hint_processor::hint_utils::{
-    get_integer_from_var_name, get_maybe_relocatable_from_var_name, get_ptr_from_var_name,
-    get_relocatable_from_var_name, insert_value_from_var_name, insert_value_into_ap,
+    get_integer_from_var_name, get_ptr_from_var_name, get_relocatable_from_var_name,
+    insert_value_from_var_name, insert_value_into_ap,
 };
 use cairo_vm::hint_processor::hint_processor_definition::HintExtension;
 use cairo_vm::types::exec_scope::ExecutionScopes;
@@ -64,11 +64,6 @@ impl HintContext<'_, '_> {
     /// Where a variable (a struct that is held by value, say) is.
     pub(crate) fn address(&self, name: &str) -> Result<Relocatable, HintFailure> {
         Ok(get_relocatable_from_var_name(name, self.vm, &self.data.ids_data, &self.data.ap_tracking)?)
-    }
-
-    /// A number or a pointer.
-    pub(crate) fn value(&self, name: &str) -> Result<MaybeRelocatable, HintFailure> {
-        Ok(get_maybe_relocatable_from_var_name(name, self.vm, &self.data.ids_data, &self.data.ap_tracking)?)
     }
 
     /// A field of the struct that the variable points at: a number.
