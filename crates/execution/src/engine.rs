@@ -75,7 +75,7 @@ pub enum EngineError {
         block: u64,
         /// The cause.
         #[source]
-        source: StateError,
+        source: Box<StateError>,
     },
     /// Blockifier refuses to close the block.
     #[error("block {block} cannot be closed")]
@@ -84,7 +84,7 @@ pub enum EngineError {
         block: u64,
         /// The cause.
         #[source]
-        source: TransactionExecutorError,
+        source: Box<TransactionExecutorError>,
     },
     /// The execution thread died.
     #[error("block {block}: the execution thread {what}")]
@@ -152,7 +152,7 @@ impl BlockExecutor {
             environment.number,
             &context.versioned_constants().os_constants,
         )
-        .map_err(|source| EngineError::State { block, source })?;
+        .map_err(|source| EngineError::State { block, source: Box::new(source) })?;
         let executor =
             TransactionExecutor::new(cached, context, TransactionExecutorConfig::default());
         Ok(Self {
@@ -270,7 +270,7 @@ impl BlockExecutor {
     /// Executes one transaction, and commits it if it fits.
     fn run(&mut self, executable: ApiTransaction) -> Result<Step, EngineError> {
         let block = self.environment.number.0;
-        let state_error = |source| EngineError::State { block, source };
+        let state_error = |source| EngineError::State { block, source: Box::new(source) };
         let context = self.executor.block_context.clone();
         let constants = context.versioned_constants();
         let Some(block_state) = self.executor.block_state.as_mut() else {
@@ -332,7 +332,7 @@ impl BlockExecutor {
                 state.abort();
                 Ok(Step::Failed(error))
             }
-            Err(source) => Err(EngineError::Close { block, source }),
+            Err(source) => Err(EngineError::Close { block, source: Box::new(source) }),
         }
     }
 
@@ -345,8 +345,10 @@ impl BlockExecutor {
         mut self,
     ) -> Result<(BlockExecution, Vec<TransactionExecutionInfo>), EngineError> {
         let block = self.environment.number.0;
-        let summary =
-            self.executor.finalize().map_err(|source| EngineError::Close { block, source })?;
+        let summary = self
+            .executor
+            .finalize()
+            .map_err(|source| EngineError::Close { block, source: Box::new(source) })?;
         let execution = BlockExecution {
             environment: self.environment,
             transactions: self.transactions,
@@ -429,10 +431,9 @@ impl LoadCounter {
 
         let mut classes = BTreeSet::new();
         for call in info.non_optional_call_infos().flat_map(|call| call.iter()) {
-            if let Some(class_hash) = call.call.class_hash {
-                if !self.classes.contains(&class_hash) && classes.insert(class_hash) {
-                    load = load.saturating_add(class_load(&state.get_compiled_class(class_hash)?));
-                }
+            let Some(class_hash) = call.call.class_hash else { continue };
+            if !self.classes.contains(&class_hash) && classes.insert(class_hash) {
+                load = load.saturating_add(class_load(&state.get_compiled_class(class_hash)?));
             }
         }
         Ok(AddedLoad { load, visited, written, classes })

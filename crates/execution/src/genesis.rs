@@ -109,7 +109,7 @@ pub enum GenesisError {
         name: String,
         /// The cause.
         #[source]
-        source: ClassError,
+        source: Box<ClassError>,
     },
     /// An address or a storage key cannot be computed.
     #[error("the genesis cannot compute {what}")]
@@ -164,8 +164,10 @@ pub fn genesis(config: &GenesisConfig, classes: GenesisClasses) -> Result<Genesi
     let mut declared = Vec::new();
     let mut declare = |name: &str, class: DeclaredClass| -> Result<ClassHash, GenesisError> {
         let class_hash = class.class_hash();
-        let compiled = compiled_class_hash(&class.casm)
-            .map_err(|source| GenesisError::Class { name: name.to_owned(), source })?;
+        let compiled = compiled_class_hash(&class.casm).map_err(|source| GenesisError::Class {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })?;
         if diff.class_hash_to_compiled_class_hash.insert(class_hash, compiled).is_none() {
             declared.push((class_hash, compiled, Arc::new(class)));
         }

@@ -102,7 +102,7 @@ pub enum ReplayError {
         block: u64,
         /// The cause.
         #[source]
-        source: TrieError,
+        source: Box<TrieError>,
     },
     /// A value of the parent state is not the one its state root commits to.
     #[error("the witness of block {block}: the parent state does not have {what} = {claimed:#x}")]
@@ -121,7 +121,7 @@ pub enum ReplayError {
         block: u64,
         /// The cause.
         #[source]
-        source: ClassError,
+        source: Box<ClassError>,
     },
     /// A transaction is malformed or has another hash.
     #[error("the witness of block {block}: a transaction is malformed")]
@@ -130,7 +130,7 @@ pub enum ReplayError {
         block: u64,
         /// The cause.
         #[source]
-        source: TransactionError,
+        source: Box<TransactionError>,
     },
     /// Execution cannot go on, for instance because it reads a key that the witness lacks.
     #[error("block {block} cannot be re-executed")]
@@ -139,7 +139,7 @@ pub enum ReplayError {
         block: u64,
         /// The cause.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// A transaction of the block would not have been included.
     #[error("block {block} includes a transaction that must be rejected")]
@@ -167,7 +167,7 @@ pub enum ReplayError {
         block: u64,
         /// The cause.
         #[source]
-        source: HeaderError,
+        source: Box<HeaderError>,
     },
 }
 
@@ -181,7 +181,7 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
     let classes = Arc::new(WitnessClasses::checked(witness)?);
     let values = Arc::new(WitnessValues(witness.initial_reads.clone()));
     let state = BlockState::new(values, classes.clone());
-    let engine_error = |source| ReplayError::Engine { block, source };
+    let engine_error = |source| ReplayError::Engine { block, source: Box::new(source) };
     let mut executor =
         BlockExecutor::begin(state, witness.environment.clone(), BlockLimits::none())
             .map_err(engine_error)?
@@ -207,7 +207,7 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
 
     let update = tries
         .update(&execution.state_diff)
-        .map_err(|source| ReplayError::Tries { block, source })?;
+        .map_err(|source| ReplayError::Tries { block, source: Box::new(source) })?;
     let committed_roots = witness.commitment.updated_roots();
     if update.roots != committed_roots
         || update.facts.contract_leaves != witness.commitment.contract_leaves
@@ -218,7 +218,7 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
         });
     }
     let header = block_header(&execution, update.roots.global_root())
-        .map_err(|source| ReplayError::Header { block, source })?;
+        .map_err(|source| ReplayError::Header { block, source: Box::new(source) })?;
     if header != witness.header {
         return Err(ReplayError::Mismatch { block, what: "the recomputed header" });
     }
@@ -228,7 +228,7 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
         .iter()
         .map(|transaction| transaction.executable(classes.as_ref()))
         .collect::<Result<_, _>>()
-        .map_err(|source| ReplayError::Transaction { block, source })?;
+        .map_err(|source| ReplayError::Transaction { block, source: Box::new(source) })?;
     let context = witness
         .environment
         .block_context(BlockLimits::none().bouncer())
@@ -259,8 +259,9 @@ fn check_header(witness: &BlockWitness) -> Result<(), ReplayError> {
     if !same_environment {
         return Err(ReplayError::Mismatch { block, what: "a header field" });
     }
-    let consistent =
-        header.is_consistent().map_err(|source| ReplayError::Header { block, source })?;
+    let consistent = header
+        .is_consistent()
+        .map_err(|source| ReplayError::Header { block, source: Box::new(source) })?;
     if !consistent {
         return Err(ReplayError::Mismatch { block, what: "the block hash" });
     }
@@ -300,7 +301,7 @@ fn check_facts<H: TrieHash>(
 /// Compares every initial read with the tries under the previous root, whose nodes were checked before.
 fn check_initial_reads(witness: &BlockWitness) -> Result<StateTries, ReplayError> {
     let block = witness.environment.number.0;
-    let trie_error = |source| ReplayError::Tries { block, source };
+    let trie_error = |source| ReplayError::Tries { block, source: Box::new(source) };
     let reads = &witness.initial_reads;
     let source = witness.commitment.node_source();
     let roots = witness.commitment.previous_roots();
@@ -432,7 +433,7 @@ struct WitnessClasses {
 impl WitnessClasses {
     fn checked(witness: &BlockWitness) -> Result<Self, ReplayError> {
         let block = witness.environment.number.0;
-        let class_error = |source| ReplayError::Class { block, source };
+        let class_error = |source| ReplayError::Class { block, source: Box::new(source) };
         let before = &witness.initial_reads.compiled_class_hashes;
         let declared_here = &witness.state_diff.class_hash_to_compiled_class_hash;
         let mut classes = Self { runnable: BTreeMap::new(), declared: BTreeMap::new() };

@@ -65,7 +65,7 @@ pub enum TransactionTrace {
         #[serde(skip_serializing_if = "Option::is_none")]
         validate_invocation: Option<FunctionInvocation>,
         /// The constructor.
-        constructor_invocation: FunctionInvocation,
+        constructor_invocation: Box<FunctionInvocation>,
         /// The fee transfer; missing when it was skipped.
         #[serde(skip_serializing_if = "Option::is_none")]
         fee_transfer_invocation: Option<FunctionInvocation>,
@@ -343,7 +343,7 @@ impl TransactionTrace {
             }),
             Transaction::DeployAccount(_) => Some(Self::DeployAccount {
                 validate_invocation,
-                constructor_invocation: invocation(&info.execute_call_info)?,
+                constructor_invocation: Box::new(invocation(&info.execute_call_info)?),
                 fee_transfer_invocation,
                 state_diff,
                 execution_resources,

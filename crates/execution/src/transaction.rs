@@ -59,7 +59,7 @@ pub enum TransactionError {
         hash: TransactionHash,
         /// The cause.
         #[source]
-        source: ClassError,
+        source: Box<ClassError>,
     },
 }
 
@@ -147,7 +147,10 @@ impl BlockTransaction {
             Transaction::Declare(tx) => {
                 let class_info = classes
                     .declared(tx.class_hash(), tx.compiled_class_hash())
-                    .map_err(|source| TransactionError::Class { hash: self.hash, source })?;
+                    .map_err(|source| TransactionError::Class {
+                        hash: self.hash,
+                        source: Box::new(source),
+                    })?;
                 Ok(AccountTransaction::Declare(DeclareTransaction {
                     tx: tx.clone(),
                     tx_hash: self.hash,

@@ -8,7 +8,7 @@ use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::classes::{
     ClassError, CompilationLimits, ExecutionMode, compile_sierra, compiled_class_hash,
 };
-use sidereal_execution::header::{block_header, hashing_data};
+use sidereal_execution::header::{BlockHeader, block_header, hashing_data};
 use sidereal_execution::limits::ProofLoad;
 use sidereal_execution::outcome::{BlockExecution, InitialReads, TransactionReceipt};
 use sidereal_execution::testing::{TestChain, contract, contracts_folder, invoke, transfer};
@@ -154,7 +154,8 @@ async fn commitments_are_those_of_the_reference_calculator() {
 fn every_header_field_is_hashed_or_checked() {
     let mut chain = TestChain::new(ExecutionMode::Vm);
     let header = chain.block(&[]).header;
-    let changes: [(&str, fn(&mut sidereal_execution::header::BlockHeader)); 12] = [
+    type Change = fn(&mut BlockHeader);
+    let changes: [(&str, Change); 12] = [
         ("number", |header| header.number.0 += 1),
         ("parent hash", |header| header.parent_hash.0 += Felt::ONE),
         ("state root", |header| header.state_root.0 += Felt::ONE),
