@@ -1,4 +1,7 @@
 //! Trie nodes by hash, with a bounded cache. They never change, so that the cache cannot be stale.
+//!
+//! The preimages of the contract trie's leaves are stored beside the inner nodes. So the root of a contract's
+//! storage trie needs no table of its own: it is read from the leaf, at any state root that was ever reached.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

@@ -109,7 +109,7 @@ pub fn receipt(seed: u64) -> StoredReceipt {
             l2_gas: GasAmount(u64::MAX),
         },
         da_gas: GasVector::default(),
-        contract_address: (seed % 7 == 0).then(|| address(seed)),
+        contract_address: seed.is_multiple_of(7).then(|| address(seed)),
     }
 }
 
@@ -123,7 +123,7 @@ pub fn state_diff(number: u64) -> ThinStateDiff {
     ];
     diff.storage_diffs.insert(address(0x70), token.into_iter().collect());
     diff.nonces.insert(address(0xacc), Nonce(Felt::from(number + 1)));
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         diff.deployed_contracts.insert(address(0x70), ClassHash(Felt::from(0xc0 + number)));
         diff.class_hash_to_compiled_class_hash.insert(
             ClassHash(Felt::from(0xc0 + number)),

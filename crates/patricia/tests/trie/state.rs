@@ -41,7 +41,9 @@ fn apply(
 /// Block 0 of Starknet's mainnet, as its feeder gateway's `get_state_update?blockNumber=0` has it.
 #[test]
 fn mainnet_block_0_has_its_published_state_root() {
-    let contracts: [(&str, &str, &[(&str, &str)]); 5] = [
+    /// Address, storage root, cells.
+    type Contract = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    let contracts: [Contract; 5] = [
         (
             "0x735596016a37ee972c42adef6a3cf628c19bb3794369c65d2c82ba034aecf2c",
             "0x15c52969f4ae2ad48bf324e21b8c06ce8abcbc492263072a8de9c7f0bfa3c81",
