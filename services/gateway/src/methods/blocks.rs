@@ -32,7 +32,7 @@ pub async fn with_hashes(
         }
         Resolved::PreConfirmed(open) => Ok(Block {
             transactions: open.transactions.iter().map(|item| FeltHex(item.hash.0)).collect(),
-            header: Header::Open(open.header),
+            header: Header::Open(Box::new(open.header)),
         }),
     }
 }
@@ -48,7 +48,7 @@ pub async fn with_transactions(
             let transactions = transactions_of(&gateway, block.number()).await?;
             (closed_header(&block), transactions)
         }
-        Resolved::PreConfirmed(open) => (Header::Open(open.header), open.transactions),
+        Resolved::PreConfirmed(open) => (Header::Open(Box::new(open.header)), open.transactions),
     };
     let transactions = transactions
         .iter()
@@ -69,9 +69,12 @@ pub async fn with_receipts(
             let receipts = receipts_of(&gateway, block.number()).await?;
             (closed_header(&block), block.finality.into(), transactions, receipts)
         }
-        Resolved::PreConfirmed(open) => {
-            (Header::Open(open.header), Finality::PreConfirmed, open.transactions, open.receipts)
-        }
+        Resolved::PreConfirmed(open) => (
+            Header::Open(Box::new(open.header)),
+            Finality::PreConfirmed,
+            open.transactions,
+            open.receipts,
+        ),
     };
     let transactions = transactions
         .iter()

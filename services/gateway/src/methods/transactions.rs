@@ -191,7 +191,7 @@ async fn open_receipt(gateway: &Gateway, hash: Felt) -> Result<Option<ReceiptWit
     // The whole open block is heavier than one status: ask for it only when the transaction is in there.
     let answer = ask_sequencer(gateway, hash).await?;
     let status = answer.and_then(|answer| answer.status);
-    if !status.is_some_and(|status| status.finality() == WireFinality::PreConfirmed) {
+    if status.is_none_or(|status| status.finality() != WireFinality::PreConfirmed) {
         return Ok(None);
     }
     let open = match PreConfirmed::load(gateway).await {

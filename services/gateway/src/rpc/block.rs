@@ -87,7 +87,7 @@ pub struct ClosedHeader {
 #[serde(untagged)]
 pub enum Header {
     Closed(Box<ClosedHeader>),
-    Open(OpenHeader),
+    Open(Box<OpenHeader>),
 }
 
 /// `BLOCK_WITH_TX_HASHES`, `BLOCK_WITH_TXS`, `BLOCK_WITH_RECEIPTS` and their pre-confirmed siblings,
