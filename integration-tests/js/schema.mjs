@@ -86,6 +86,13 @@ export class Specification {
     return problems;
   }
 
+  // What is wrong with the answer to something that is no request.
+  refusalProblems(response) {
+    const code = response?.error?.code;
+    if (response?.jsonrpc === '2.0' && 'id' in response && !('result' in response) && JSON_RPC_ERRORS.has(code)) return [];
+    return [`what is no request is refused with an error of JSON-RPC, not ${JSON.stringify(response)}`];
+  }
+
   // What is wrong with a response: a list of sentences.
   responseProblems(request, response) {
     const problems = [];

@@ -46,3 +46,11 @@ test('what does not fit is found', () => {
   const header = request('starknet_getBlockWithTxHashes', ['latest']);
   assert.match(specification.responseProblems(header, answer({ result: { status: 'ACCEPTED_ON_L2' } }))[0], /result/);
 });
+
+test('what is no request is refused', () => {
+  const refusal = { jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } };
+  assert.deepEqual(specification.refusalProblems(refusal), []);
+  assert.equal(specification.refusalProblems({ ...refusal, result: 1 }).length, 1);
+  assert.equal(specification.refusalProblems({ ...refusal, error: { code: 20 } }).length, 1);
+  assert.equal(specification.refusalProblems(undefined).length, 1);
+});

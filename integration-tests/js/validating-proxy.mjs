@@ -34,6 +34,35 @@ function check(request, response, requestCounts) {
   note(request.method, specification.responseProblems(request, response ?? {}));
 }
 
+function parsed(text) {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+function checkExchange(incoming, body, text) {
+  const sent = parsed(body);
+  const answered = parsed(text);
+  const requests = sent && Array.isArray(sent.value) && sent.value.length > 0 ? sent.value : [sent?.value];
+  if (!requests.every((request) => typeof request?.method === 'string')) {
+    // Not a JSON-RPC request, or a batch with something else in it.
+    for (const response of [answered?.value].flat()) note('(no request)', specification.refusalProblems(response));
+    return;
+  }
+  if (!answered) {
+    note(requests[0].method, ['the response is not JSON']);
+    return;
+  }
+  const responses = [answered.value].flat();
+  const requestCounts = incoming.headers['x-expect-bad-request'] === undefined;
+  for (const request of requests) {
+    const id = JSON.stringify(request.id);
+    check(request, responses.find((response) => JSON.stringify(response.id) === id), requestCounts);
+  }
+}
+
 async function readBody(stream) {
   const chunks = [];
   let size = 0;
@@ -59,15 +88,7 @@ const server = createServer(async (incoming, outgoing) => {
       body: incoming.method === 'POST' ? body : undefined,
     });
     const text = await answer.text();
-    if (incoming.method === 'POST' && answer.ok) {
-      const requests = [JSON.parse(body.toString())].flat();
-      const responses = [JSON.parse(text)].flat();
-      const requestCounts = incoming.headers['x-expect-bad-request'] === undefined;
-      for (const request of requests) {
-        const id = JSON.stringify(request.id);
-        check(request, responses.find((response) => JSON.stringify(response.id) === id), requestCounts);
-      }
-    }
+    if (incoming.method === 'POST' && answer.ok) checkExchange(incoming, body.toString(), text);
     outgoing.statusCode = answer.status;
     outgoing.setHeader('content-type', answer.headers.get('content-type') ?? 'application/json');
     outgoing.end(text);

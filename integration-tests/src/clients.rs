@@ -87,6 +87,8 @@ pub enum Client {
     StarknetJs,
     /// `py/wallet.py`.
     StarknetPy,
+    /// `js/bad-input.mjs`.
+    BadInput,
 }
 
 impl Client {
@@ -100,6 +102,7 @@ impl Client {
         let (name, program, script) = match self {
             Client::StarknetJs => ("starknet-js", installed::node()?, "js/wallet.mjs"),
             Client::StarknetPy => ("starknet-py", installed::python()?, "py/wallet.py"),
+            Client::BadInput => ("bad-input", installed::node()?, "js/bad-input.mjs"),
         };
         let script = installed::own(script)?;
         let output = folder.join(format!("{name}.json"));
