@@ -36,7 +36,8 @@ fn embed(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut hasher = Sha256::new();
     for word in bytecode {
         let digits = word.as_str().ok_or("a word of the bytecode is not a string")?;
-        let digits = digits.strip_prefix("0x").ok_or("a word of the bytecode is not hexadecimal")?;
+        let digits =
+            digits.strip_prefix("0x").ok_or("a word of the bytecode is not hexadecimal")?;
         let mut bytes = [0_u8; 32];
         hex::decode_to_slice(format!("{digits:0>64}"), &mut bytes)?;
         hasher.update(bytes);

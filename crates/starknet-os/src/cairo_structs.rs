@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn offsets_match_the_program() {
         for (path, size, fields) in ALL {
-            let identifier = program().cairo().get_identifier(path).unwrap_or_else(|| panic!("no {path}"));
+            let identifier =
+                program().cairo().get_identifier(path).unwrap_or_else(|| panic!("no {path}"));
             assert_eq!(identifier.size, Some(*size), "size of {path}");
             let members = identifier.members.as_ref().unwrap();
             for (name, offset) in *fields {
@@ -162,14 +163,32 @@ mod tests {
         let os = "starkware.starknet.core.os";
         let text = Felt::from_bytes_be_slice;
         for (name, value) in [
-            (format!("{os}.constants.BLOCK_HASH_CONTRACT_ADDRESS"), constants::BLOCK_HASH_CONTRACT_ADDRESS),
+            (
+                format!("{os}.constants.BLOCK_HASH_CONTRACT_ADDRESS"),
+                constants::BLOCK_HASH_CONTRACT_ADDRESS,
+            ),
             (format!("{os}.constants.ALIAS_CONTRACT_ADDRESS"), constants::ALIAS_CONTRACT_ADDRESS),
-            (format!("{os}.constants.ENTRY_POINT_INITIAL_BUDGET"), constants::ENTRY_POINT_INITIAL_BUDGET.into()),
-            (format!("{os}.constants.STORED_BLOCK_HASH_BUFFER"), constants::STORED_BLOCK_HASH_BUFFER.into()),
+            (
+                format!("{os}.constants.ENTRY_POINT_INITIAL_BUDGET"),
+                constants::ENTRY_POINT_INITIAL_BUDGET.into(),
+            ),
+            (
+                format!("{os}.constants.STORED_BLOCK_HASH_BUFFER"),
+                constants::STORED_BLOCK_HASH_BUFFER.into(),
+            ),
             (format!("{os}.constants.VALIDATED"), text(constants::VALIDATED)),
-            (format!("{os}.state.aliases.ALIAS_COUNTER_STORAGE_KEY"), constants::ALIAS_COUNTER_STORAGE_KEY),
-            (format!("{os}.state.aliases.MIN_VALUE_FOR_ALIAS_ALLOC"), constants::MIN_VALUE_FOR_ALIAS_ALLOC.into()),
-            (format!("{os}.state.aliases.INITIAL_AVAILABLE_ALIAS"), constants::MIN_VALUE_FOR_ALIAS_ALLOC.into()),
+            (
+                format!("{os}.state.aliases.ALIAS_COUNTER_STORAGE_KEY"),
+                constants::ALIAS_COUNTER_STORAGE_KEY,
+            ),
+            (
+                format!("{os}.state.aliases.MIN_VALUE_FOR_ALIAS_ALLOC"),
+                constants::MIN_VALUE_FOR_ALIAS_ALLOC.into(),
+            ),
+            (
+                format!("{os}.state.aliases.INITIAL_AVAILABLE_ALIAS"),
+                constants::MIN_VALUE_FOR_ALIAS_ALLOC.into(),
+            ),
             (
                 format!("{os}.state.aliases.MAX_NON_COMPRESSED_CONTRACT_ADDRESS"),
                 constants::MAX_NON_COMPRESSED_CONTRACT_ADDRESS.into(),
@@ -178,8 +197,14 @@ mod tests {
                 format!("{os}.state.output.N_UPDATES_SMALL_PACKING_BOUND"),
                 constants::N_UPDATES_SMALL_PACKING_BOUND.into(),
             ),
-            (format!("{os}.data_availability.commitment.BLOB_LENGTH"), constants::BLOB_LENGTH.into()),
-            (format!("{os}.data_availability.compression.TOTAL_N_BUCKETS"), constants::TOTAL_N_BUCKETS.into()),
+            (
+                format!("{os}.data_availability.commitment.BLOB_LENGTH"),
+                constants::BLOB_LENGTH.into(),
+            ),
+            (
+                format!("{os}.data_availability.compression.TOTAL_N_BUCKETS"),
+                constants::TOTAL_N_BUCKETS.into(),
+            ),
             (
                 format!("{os}.contract_class.compiled_class.COMPILED_CLASS_VERSION"),
                 text(constants::COMPILED_CLASS_VERSION),
@@ -193,7 +218,8 @@ mod tests {
                 text(constants::STARKNET_OS_CONFIG_VERSION),
             ),
         ] {
-            let identifier = program().cairo().get_identifier(&name).unwrap_or_else(|| panic!("no {name}"));
+            let identifier =
+                program().cairo().get_identifier(&name).unwrap_or_else(|| panic!("no {name}"));
             assert_eq!(identifier.value, Some(value), "{name}");
         }
     }

@@ -59,7 +59,9 @@ pub(crate) enum HintFailure {
     #[error("KZG commitment failed: {0}")]
     Kzg(String),
     #[error("a syscall of a contract failed")]
-    Syscall(#[source] Box<blockifier::execution::syscalls::vm_syscall_utils::SyscallExecutorBaseError>),
+    Syscall(
+        #[source] Box<blockifier::execution::syscalls::vm_syscall_utils::SyscallExecutorBaseError>,
+    ),
 }
 
 /// A hint that failed, and where.
@@ -129,7 +131,9 @@ pub enum OsError {
 }
 
 impl OsError {
-    pub(crate) fn runner<E: Into<CairoRunError>>(operation: &'static str) -> impl FnOnce(E) -> Self {
+    pub(crate) fn runner<E: Into<CairoRunError>>(
+        operation: &'static str,
+    ) -> impl FnOnce(E) -> Self {
         move |source| Self::Runner { operation, source: Box::new(source.into()) }
     }
 

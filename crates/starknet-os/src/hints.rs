@@ -95,7 +95,8 @@ fn digest(text: &str) -> String {
 
 /// Our hints by the text that the program has for them.
 pub(crate) fn hints_by_text(program: &'static OsProgram) -> HashMap<&'static str, &'static Hint> {
-    let by_digest: HashMap<&str, &'static Hint> = tables().map(|hint| (hint.digest, hint)).collect();
+    let by_digest: HashMap<&str, &'static Hint> =
+        tables().map(|hint| (hint.digest, hint)).collect();
     program
         .hints()
         .filter_map(|(text, _)| Some((text, *by_digest.get(digest(text).as_str())?)))
@@ -178,8 +179,18 @@ mod tests {
         let texts: HashSet<String> = program().hints().map(|(text, _)| digest(text)).collect();
         let mut seen = HashSet::new();
         for hint in tables() {
-            assert!(texts.contains(hint.digest), "{} ({}) is not in the program", hint.digest, hint.name);
-            assert!(seen.insert(hint.digest), "{} ({}) is twice in the tables", hint.digest, hint.name);
+            assert!(
+                texts.contains(hint.digest),
+                "{} ({}) is not in the program",
+                hint.digest,
+                hint.name
+            );
+            assert!(
+                seen.insert(hint.digest),
+                "{} ({}) is twice in the tables",
+                hint.digest,
+                hint.name
+            );
         }
     }
 
@@ -192,7 +203,8 @@ mod tests {
             .filter(|hint| hint.coverage == Coverage::Unsupported)
             .filter(|hint| {
                 !hint.functions.iter().all(|function| {
-                    function.contains(".deprecated_") || function.ends_with(".execute_l1_handler_transaction")
+                    function.contains(".deprecated_")
+                        || function.ends_with(".execute_l1_handler_transaction")
                 })
             })
             .collect();

@@ -32,9 +32,9 @@ pub use error::OsError;
 pub use hints::{Coverage, HintCoverage, hint_coverage};
 pub use input::{OsBlock, OsChain, OsInput};
 pub use output::{
-    BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError, ContractUpdate,
-    KzgCommitment, MessageToL1, OsOutput, OutputError, OutputForm, StateUpdate, ValueUpdate,
-    os_config_hash,
+    BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError,
+    ContractUpdate, KzgCommitment, MessageToL1, OsOutput, OutputError, OutputForm, StateUpdate,
+    ValueUpdate, os_config_hash,
 };
 pub use processor::OsHintProcessor;
 pub use program::{OsProgram, PROGRAM_HASH, program};

@@ -281,8 +281,7 @@ impl<'a> Reader<'a> {
     fn blobs(&mut self) -> Result<BlobCommitments, OutputError> {
         let [point] = self.array()?;
         let count = self.length()?;
-        let mut blobs =
-            BlobCommitments { point, commitments: Vec::new(), evaluations: Vec::new() };
+        let mut blobs = BlobCommitments { point, commitments: Vec::new(), evaluations: Vec::new() };
         for _ in 0..count {
             let [low, high] = self.array()?;
             blobs.commitments.push(KzgCommitment { low, high });

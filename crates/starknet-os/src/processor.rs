@@ -58,7 +58,13 @@ impl<'input> OsHintProcessor<'input> {
         self.state.class_segments.get(&segment).copied()
     }
 
-    fn located(&self, hint: &str, function: &str, vm: &VirtualMachine, source: HintFailure) -> HintError {
+    fn located(
+        &self,
+        hint: &str,
+        function: &str,
+        vm: &VirtualMachine,
+        source: HintFailure,
+    ) -> HintError {
         LocatedHintFailure {
             hint: hint.to_owned(),
             function: function.to_owned(),
@@ -82,14 +88,22 @@ impl<'input> OsHintProcessor<'input> {
             return match self.common.execute_hint(vm, scopes, hint_data) {
                 Ok(()) => Ok(HintExtension::default()),
                 Err(HintError::UnknownHint(text)) => {
-                    let name = format!("{} in {function}, {}", unknown_name(&text), self.state.position());
+                    let name =
+                        format!("{} in {function}, {}", unknown_name(&text), self.state.position());
                     Err(HintError::UnknownHint(name.into_boxed_str()))
                 }
-                Err(error) => Err(self.located(&unknown_name(&data.code), function, vm, error.into())),
+                Err(error) => {
+                    Err(self.located(&unknown_name(&data.code), function, vm, error.into()))
+                }
             };
         };
-        let mut context =
-            HintContext { vm, scopes, data, os: &mut self.state, extension: HintExtension::default() };
+        let mut context = HintContext {
+            vm,
+            scopes,
+            data,
+            os: &mut self.state,
+            extension: HintExtension::default(),
+        };
         match (hint.run)(&mut context) {
             Ok(()) => Ok(context.extension),
             Err(failure) => Err(self.located(hint.name, function, vm, failure)),
@@ -112,7 +126,9 @@ impl<'input> OsHintProcessor<'input> {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure.into(),
             },
-            ContractHint::External(_) => HintFailure::Unsupported { what: "an external hint in a contract" },
+            ContractHint::External(_) => {
+                HintFailure::Unsupported { what: "an external hint in a contract" }
+            }
         };
         let class = self.class_in(vm.get_pc().segment_index).unwrap_or_default();
         Err(self.located(&format!("{hint:?}"), &format!("class {class:#x}"), vm, failure))

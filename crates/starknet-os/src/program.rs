@@ -86,12 +86,21 @@ impl OsProgram {
     /// The program hash, computed from the bytecode: a Pedersen chain over `[length, bootloader version 0,
     /// main, number of builtins, builtins, bytecode]` (`starkware/cairo/bootloaders/hash_program.py`).
     pub fn hash(&self) -> Felt {
-        let main = self.cairo.get_identifier("__main__.main").and_then(|main| main.pc).unwrap_or_default();
+        let main =
+            self.cairo.get_identifier("__main__.main").and_then(|main| main.pc).unwrap_or_default();
         let mut chain = vec![Felt::ZERO, Felt::from(main), Felt::from(self.cairo.builtins_len())];
-        chain.extend(self.cairo.iter_builtins().map(|builtin| Felt::from_bytes_be_slice(builtin.to_str().as_bytes())));
+        chain.extend(
+            self.cairo
+                .iter_builtins()
+                .map(|builtin| Felt::from_bytes_be_slice(builtin.to_str().as_bytes())),
+        );
         chain.extend(self.cairo.iter_data().filter_map(|word| word.get_int()));
         chain.insert(0, Felt::from(chain.len()));
-        chain.into_iter().rev().reduce(|hash, word| Pedersen::hash(&word, &hash)).unwrap_or_default()
+        chain
+            .into_iter()
+            .rev()
+            .reduce(|hash, word| Pedersen::hash(&word, &hash))
+            .unwrap_or_default()
     }
 }
 

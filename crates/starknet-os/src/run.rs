@@ -12,8 +12,9 @@ use crate::output::OutputForm;
 use crate::processor::OsHintProcessor;
 use crate::program::program;
 
-/// The layout of the run: it has every builtin of the OS.
-const LAYOUT: LayoutName = LayoutName::all_cairo_stwo;
+/// The layout of the run: the only one that has every builtin of the OS. A bootloader that takes the PIE
+/// simulates those that its own layout lacks.
+const LAYOUT: LayoutName = LayoutName::all_cairo;
 
 /// A finished run of StarknetOS.
 pub struct OsRun {
@@ -44,12 +45,17 @@ pub fn run_os(input: &OsInput, form: OutputForm) -> Result<OsRun, OsError> {
     runner.read_return_values(false).map_err(OsError::runner_error("read the return values of"))?;
     let output = output(&mut runner)?;
     let pie = runner.get_cairo_pie().map_err(OsError::runner_error("make a PIE of"))?;
-    let resources =
-        runner.get_execution_resources().map_err(OsError::runner_error("count the resources of"))?;
+    let resources = runner
+        .get_execution_resources()
+        .map_err(OsError::runner_error("count the resources of"))?;
     Ok(OsRun { output, blob_data: processor.blob_data().map(<[Felt]>::to_vec), pie, resources })
 }
 
-fn stopped(runner: &CairoRunner, processor: &OsHintProcessor<'_>, error: VirtualMachineError) -> OsError {
+fn stopped(
+    runner: &CairoRunner,
+    processor: &OsHintProcessor<'_>,
+    error: VirtualMachineError,
+) -> OsError {
     let pc = runner.vm.get_pc();
     let function = match processor.class_in(pc.segment_index) {
         Some(class) => format!("class {class:#x}"),
@@ -65,7 +71,8 @@ fn stopped(runner: &CairoRunner, processor: &OsHintProcessor<'_>, error: Virtual
 
 /// The words of the output segment.
 fn output(runner: &mut CairoRunner) -> Result<Vec<Felt>, OsError> {
-    let builtin = runner.vm.get_output_builtin_mut().map_err(OsError::runner("find the output of"))?;
+    let builtin =
+        runner.vm.get_output_builtin_mut().map_err(OsError::runner("find the output of"))?;
     let base = builtin.base();
     let segment = isize::try_from(base).map_err(|_| OsError::Output { index: base })?;
     let size = runner.vm.get_segment_used_size(base).unwrap_or_default();

@@ -83,7 +83,10 @@ impl<'input> OsState<'input> {
             .storage
             .iter()
             .map(|(address, cells)| {
-                (*address.0.key(), cells.iter().map(|(key, value)| (*key.0.key(), *value)).collect())
+                (
+                    *address.0.key(),
+                    cells.iter().map(|(key, value)| (*key.0.key(), *value)).collect(),
+                )
             })
             .collect();
         Self {
@@ -242,7 +245,9 @@ impl<'input> Call<'input> {
     }
 
     /// The next inner call, which must be a constructor; with the address of the new contract.
-    pub(crate) fn next_deployment(&mut self) -> Result<(ContractAddress, &'input CallInfo), HintFailure> {
+    pub(crate) fn next_deployment(
+        &mut self,
+    ) -> Result<(ContractAddress, &'input CallInfo), HintFailure> {
         let inner = self.next_inner_call()?;
         if inner.call.entry_point_type != EntryPointType::Constructor {
             return Err(HintFailure::Mismatch {
@@ -259,10 +264,16 @@ impl<'input> Call<'input> {
     }
 
     pub(crate) fn next_class_hash_read(&mut self) -> Result<ClassHash, HintFailure> {
-        self.class_hash_reads.next().copied().ok_or(HintFailure::Exhausted { what: "class hash reads" })
+        self.class_hash_reads
+            .next()
+            .copied()
+            .ok_or(HintFailure::Exhausted { what: "class hash reads" })
     }
 
     pub(crate) fn next_block_hash_read(&mut self) -> Result<BlockHash, HintFailure> {
-        self.block_hash_reads.next().copied().ok_or(HintFailure::Exhausted { what: "block hash reads" })
+        self.block_hash_reads
+            .next()
+            .copied()
+            .ok_or(HintFailure::Exhausted { what: "block hash reads" })
     }
 }

@@ -13,10 +13,10 @@ use blockifier::execution::syscalls::vm_syscall_utils::{
     CallContractRequest, CallContractResponse, DeployRequest, DeployResponse, EmitEventRequest,
     EmitEventResponse, GetBlockHashRequest, GetBlockHashResponse, GetClassHashAtRequest,
     GetClassHashAtResponse, GetExecutionInfoRequest, GetExecutionInfoResponse, LibraryCallRequest,
-    LibraryCallResponse, MetaTxV0Request, MetaTxV0Response, ReplaceClassRequest, ReplaceClassResponse,
-    RevertData, SelfOrRevert, SendMessageToL1Request, SendMessageToL1Response, StorageReadRequest,
-    StorageReadResponse, StorageWriteRequest, StorageWriteResponse, SyscallExecutorBaseError,
-    SyscallSelector, TryExtractRevert,
+    LibraryCallResponse, MetaTxV0Request, MetaTxV0Response, ReplaceClassRequest,
+    ReplaceClassResponse, RevertData, SelfOrRevert, SendMessageToL1Request,
+    SendMessageToL1Response, StorageReadRequest, StorageReadResponse, StorageWriteRequest,
+    StorageWriteResponse, SyscallExecutorBaseError, SyscallSelector, TryExtractRevert,
 };
 use cairo_vm::types::relocatable::{MaybeRelocatable, Relocatable};
 use cairo_vm::vm::vm_core::VirtualMachine;
@@ -34,7 +34,8 @@ use crate::state::OsState;
 /// The constants of the OS's own protocol version.
 static CONSTANTS: LazyLock<&'static VersionedConstants> = LazyLock::new(|| {
     // blockifier ships the constants of this version.
-    VersionedConstants::get(&StarknetVersion::V0_13_5).expect("blockifier has the constants of 0.13.5")
+    VersionedConstants::get(&StarknetVersion::V0_13_5)
+        .expect("blockifier has the constants of 0.13.5")
 });
 
 /// Why a syscall did not succeed.
@@ -85,7 +86,10 @@ impl TryExtractRevert for SyscallFailure {
 }
 
 /// Writes the result of a call to a temporary segment: the OS moves it to where the callee really wrote it.
-fn temporary_segment(vm: &mut VirtualMachine, felts: &[Felt]) -> Result<ReadOnlySegment, SyscallFailure> {
+fn temporary_segment(
+    vm: &mut VirtualMachine,
+    felts: &[Felt],
+) -> Result<ReadOnlySegment, SyscallFailure> {
     let start_ptr = vm.add_temporary_segment();
     let words: Vec<MaybeRelocatable> = felts.iter().map(|felt| (*felt).into()).collect();
     vm.load_data(start_ptr, &words).map_err(HintFailure::from)?;
@@ -94,9 +98,10 @@ fn temporary_segment(vm: &mut VirtualMachine, felts: &[Felt]) -> Result<ReadOnly
 
 /// Takes the gas of an inner call.
 fn spend(remaining_gas: &mut u64, used: u64) -> Result<(), SyscallFailure> {
-    *remaining_gas = remaining_gas
-        .checked_sub(used)
-        .ok_or(HintFailure::OutOfRange { what: "gas used by an inner call", value: Felt::from(used) })?;
+    *remaining_gas = remaining_gas.checked_sub(used).ok_or(HintFailure::OutOfRange {
+        what: "gas used by an inner call",
+        value: Felt::from(used),
+    })?;
     Ok(())
 }
 
@@ -139,7 +144,8 @@ impl SyscallExecutor for OsState<'_> {
         vm: &mut VirtualMachine,
     ) -> Result<Relocatable, Self::Error> {
         let segment = self.syscalls.sha256_segment.ok_or(HintFailure::NoSyscallPtr)?;
-        let offset = self.syscalls.sha256_count * sha256_process_block::SIZE + sha256_process_block::OUT_STATE;
+        let offset = self.syscalls.sha256_count * sha256_process_block::SIZE
+            + sha256_process_block::OUT_STATE;
         self.syscalls.sha256_count += 1;
         let address = (segment + offset).map_err(HintFailure::from)?;
         vm.load_data(address, state).map_err(HintFailure::from)?;
@@ -151,7 +157,10 @@ impl SyscallExecutor for OsState<'_> {
         _state: &[MaybeRelocatable],
         _vm: &mut VirtualMachine,
     ) -> Result<Relocatable, Self::Error> {
-        Err(HintFailure::Unsupported { what: "sha512_process_block, which StarknetOS 0.13.5 has not," }.into())
+        Err(HintFailure::Unsupported {
+            what: "sha512_process_block, which StarknetOS 0.13.5 has not,",
+        }
+        .into())
     }
 
     fn get_secpk1_hint_processor_and_base(
@@ -200,7 +209,8 @@ impl SyscallExecutor for OsState<'_> {
         _state: &mut Self,
         _remaining_gas: &mut u64,
     ) -> Result<MetaTxV0Response, Self::Error> {
-        Err(HintFailure::Unsupported { what: "meta_tx_v0, which StarknetOS 0.13.5 has not," }.into())
+        Err(HintFailure::Unsupported { what: "meta_tx_v0, which StarknetOS 0.13.5 has not," }
+            .into())
     }
 
     fn deploy(
@@ -266,7 +276,8 @@ impl SyscallExecutor for OsState<'_> {
         if !constants.v1_bound_accounts_cairo1.contains(&class_hash) {
             return Ok(GetExecutionInfoResponse { execution_info_ptr: original });
         }
-        let execution_info_ptr = version_bound_info(vm, original).map_err(SyscallFailure::Record)?;
+        let execution_info_ptr =
+            version_bound_info(vm, original).map_err(SyscallFailure::Record)?;
         Ok(GetExecutionInfoResponse { execution_info_ptr })
     }
 
@@ -309,7 +320,10 @@ impl SyscallExecutor for OsState<'_> {
 
 /// A copy of an `ExecutionInfo` of version 3 that says version 1, if the tip is low enough for it; else the
 /// original.
-fn version_bound_info(vm: &mut VirtualMachine, original: Relocatable) -> Result<Relocatable, HintFailure> {
+fn version_bound_info(
+    vm: &mut VirtualMachine,
+    original: Relocatable,
+) -> Result<Relocatable, HintFailure> {
     let info = vm.get_relocatable((original + execution_info::TX_INFO)?)?;
     let version = vm.get_integer((info + tx_info::VERSION)?)?.into_owned();
     let tip = vm.get_integer((info + tx_info::TIP)?)?.into_owned();

@@ -34,7 +34,10 @@ impl OsInput {
     ///
     /// # Errors
     /// When the chain id does not fit into a felt.
-    pub fn of_block(witness: &BlockWitness, replayed: ReplayedBlock) -> Result<Self, StarknetApiError> {
+    pub fn of_block(
+        witness: &BlockWitness,
+        replayed: ReplayedBlock,
+    ) -> Result<Self, StarknetApiError> {
         let environment = &witness.environment;
         let before = &witness.initial_reads.compiled_class_hashes;
         let declared = &witness.state_diff.class_hash_to_compiled_class_hash;
@@ -46,7 +49,9 @@ impl OsInput {
         let compiled_classes = witness
             .classes
             .iter()
-            .map(|(class_hash, class)| (compiled_class_hash(class_hash), Arc::new(class.casm.clone())))
+            .map(|(class_hash, class)| {
+                (compiled_class_hash(class_hash), Arc::new(class.casm.clone()))
+            })
             .collect();
         let class_components = witness
             .classes

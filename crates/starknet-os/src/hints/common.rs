@@ -60,7 +60,13 @@ fn log2_ceil(ctx: &mut HintContext<'_, '_>) -> HintResult {
 fn pad_sha256_batch(ctx: &mut HintContext<'_, '_>) -> HintResult {
     /// The initial state of SHA-256 (FIPS 180-4, 5.3.3).
     const INITIAL_STATE: [u32; 8] = [
-        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
         0x5be0_cd19,
     ];
     let missing = (SHA256_BATCH_SIZE - ctx.u64("n")? % SHA256_BATCH_SIZE) % SHA256_BATCH_SIZE;

@@ -14,7 +14,9 @@ use starknet_types_core::felt::Felt;
 use starknet_types_core::hash::{Poseidon, StarkHash};
 
 use super::{Hint, HintContext, HintResult};
-use crate::cairo_structs::{compiled_class, compiled_class_entry_point, compiled_class_fact, constants};
+use crate::cairo_structs::{
+    compiled_class, compiled_class_entry_point, compiled_class_fact, constants,
+};
 use crate::error::HintFailure;
 
 pub(super) const HINTS: &[Hint] = &[
@@ -74,8 +76,10 @@ impl BytecodeNode {
         match self {
             Self::Leaf(felts) => Poseidon::hash_array(felts),
             Self::Inner(children) => {
-                let words: Vec<Felt> =
-                    children.iter().flat_map(|child| [Felt::from(child.length()), child.hash()]).collect();
+                let words: Vec<Felt> = children
+                    .iter()
+                    .flat_map(|child| [Felt::from(child.length()), child.hash()])
+                    .collect();
                 Poseidon::hash_array(&words) + Felt::ONE
             }
         }
@@ -94,7 +98,8 @@ fn load_classes(ctx: &mut HintContext<'_, '_>) -> HintResult {
         let (loaded, bytecode) = load_class(ctx, class, builtin_costs)?;
         ctx.os.class_segments.insert(bytecode.segment_index, hash.0);
         for (offset, hints) in &class.hints {
-            let hints = hints.iter().map(|hint| Box::new(hint.clone()) as Box<dyn std::any::Any>).collect();
+            let hints =
+                hints.iter().map(|hint| Box::new(hint.clone()) as Box<dyn std::any::Any>).collect();
             ctx.extension.insert((bytecode + *offset)?, hints);
         }
         ctx.vm.load_data(fact, &[hash.0.into(), loaded.into()])?;
@@ -145,8 +150,11 @@ fn load_entry_points(
     let table = ctx.vm.add_memory_segment();
     let mut next = table;
     for entry_point in entry_points {
-        let builtins: Vec<Felt> =
-            entry_point.builtins.iter().map(|name| Felt::from_bytes_be_slice(name.as_bytes())).collect();
+        let builtins: Vec<Felt> = entry_point
+            .builtins
+            .iter()
+            .map(|name| Felt::from_bytes_be_slice(name.as_bytes()))
+            .collect();
         let builtins = (builtins.len(), ctx.new_segment(&builtins)?);
         let mut fields = vec![MaybeRelocatable::from(Felt::ZERO); compiled_class_entry_point::SIZE];
         fields[compiled_class_entry_point::SELECTOR] = Felt::from(&entry_point.selector).into();
@@ -169,7 +177,8 @@ fn no_deprecated_classes(ctx: &mut HintContext<'_, '_>) -> HintResult {
 /// Cuts the bytecode of every class into its segments.
 fn cut_bytecode(ctx: &mut HintContext<'_, '_>) -> HintResult {
     for (hash, class) in &ctx.os.input.compiled_classes {
-        let bytecode: Vec<Felt> = class.bytecode.iter().map(|word| Felt::from(&word.value)).collect();
+        let bytecode: Vec<Felt> =
+            class.bytecode.iter().map(|word| Felt::from(&word.value)).collect();
         let mut rest = &bytecode[..];
         let node = BytecodeNode::cut(&class.get_bytecode_segment_lengths(), &mut rest)
             .filter(|_| rest.is_empty())
@@ -183,7 +192,8 @@ fn cut_bytecode(ctx: &mut HintContext<'_, '_>) -> HintResult {
 fn enter_class(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let hash = ctx.field("compiled_class_fact", compiled_class_fact::HASH)?;
     let node = ctx.os.bytecode_nodes.get(&hash).cloned();
-    let node = node.ok_or(HintFailure::Missing { what: "bytecode segments of class", key: hash })?;
+    let node =
+        node.ok_or(HintFailure::Missing { what: "bytecode segments of class", key: hash })?;
     ctx.enter_scope([(NODE, Box::new(node))])
 }
 

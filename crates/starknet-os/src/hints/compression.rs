@@ -22,8 +22,8 @@ fn compress_state_updates(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let (start, end) = (ctx.ptr("data_start")?, ctx.ptr("data_end")?);
     let data = ctx.read(start, (end - start)?)?;
     let length = Felt::from(data.len());
-    let compressed =
-        compress(&data).map_err(|_| HintFailure::OutOfRange { what: "length of the state diff", value: length })?;
+    let compressed = compress(&data)
+        .map_err(|_| HintFailure::OutOfRange { what: "length of the state diff", value: length })?;
     let target = ctx.ptr("compressed_dst")?;
     ctx.write(target, &compressed)
 }

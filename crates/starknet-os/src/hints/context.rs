@@ -63,7 +63,12 @@ impl HintContext<'_, '_> {
 
     /// Where a variable (a struct that is held by value, say) is.
     pub(crate) fn address(&self, name: &str) -> Result<Relocatable, HintFailure> {
-        Ok(get_relocatable_from_var_name(name, self.vm, &self.data.ids_data, &self.data.ap_tracking)?)
+        Ok(get_relocatable_from_var_name(
+            name,
+            self.vm,
+            &self.data.ids_data,
+            &self.data.ap_tracking,
+        )?)
     }
 
     /// A field of the struct that the variable points at: a number.
@@ -78,7 +83,13 @@ impl HintContext<'_, '_> {
 
     /// Assigns to a variable.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<MaybeRelocatable>) -> HintResult {
-        Ok(insert_value_from_var_name(name, value, self.vm, &self.data.ids_data, &self.data.ap_tracking)?)
+        Ok(insert_value_from_var_name(
+            name,
+            value,
+            self.vm,
+            &self.data.ids_data,
+            &self.data.ap_tracking,
+        )?)
     }
 
     /// Assigns a truth value to a variable.
@@ -97,7 +108,11 @@ impl HintContext<'_, '_> {
     }
 
     /// Writes a `nondet` expression that the compiler put into a local variable.
-    pub(crate) fn set_fp(&mut self, offset: usize, value: impl Into<MaybeRelocatable>) -> HintResult {
+    pub(crate) fn set_fp(
+        &mut self,
+        offset: usize,
+        value: impl Into<MaybeRelocatable>,
+    ) -> HintResult {
         let address = (self.vm.get_fp() + offset)?;
         Ok(self.vm.insert_value(address, value)?)
     }
@@ -117,12 +132,24 @@ impl HintContext<'_, '_> {
     }
 
     /// Reads felts from `address` on.
-    pub(crate) fn read(&self, address: Relocatable, length: usize) -> Result<Vec<Felt>, HintFailure> {
-        Ok(self.vm.get_integer_range(address, length)?.into_iter().map(|felt| felt.into_owned()).collect())
+    pub(crate) fn read(
+        &self,
+        address: Relocatable,
+        length: usize,
+    ) -> Result<Vec<Felt>, HintFailure> {
+        Ok(self
+            .vm
+            .get_integer_range(address, length)?
+            .into_iter()
+            .map(|felt| felt.into_owned())
+            .collect())
     }
 
     /// Enters a scope that keeps the manager of the Cairo dictionaries and has `variables` besides.
-    pub(crate) fn enter_scope<const N: usize>(&mut self, variables: [(&str, Box<dyn Any>); N]) -> HintResult {
+    pub(crate) fn enter_scope<const N: usize>(
+        &mut self,
+        variables: [(&str, Box<dyn Any>); N],
+    ) -> HintResult {
         let mut scope: HashMap<String, Box<dyn Any>> =
             variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if let Ok(manager) = self.scopes.get_dict_manager() {

@@ -70,7 +70,9 @@ fn v3<'input>(ctx: &HintContext<'_, 'input>) -> Result<V3<'input>, HintFailure> 
         },
         Transaction::Account(AccountTransaction::DeployAccount(deploy)) => match &deploy.tx {
             DeployAccountTransaction::V3(deploy) => Ok(V3::DeployAccount(deploy)),
-            _ => Err(HintFailure::Unsupported { what: "a deploy-account transaction before version 3" }),
+            _ => Err(HintFailure::Unsupported {
+                what: "a deploy-account transaction before version 3",
+            }),
         },
         Transaction::Account(AccountTransaction::Invoke(invoke)) => match &invoke.tx {
             InvokeTransaction::V3(invoke) => Ok(V3::Invoke(invoke)),
@@ -91,17 +93,25 @@ macro_rules! common_field {
     };
 }
 
-fn invoke<'input>(ctx: &HintContext<'_, 'input>) -> Result<&'input InvokeTransactionV3, HintFailure> {
+fn invoke<'input>(
+    ctx: &HintContext<'_, 'input>,
+) -> Result<&'input InvokeTransactionV3, HintFailure> {
     match v3(ctx)? {
         V3::Invoke(invoke) => Ok(invoke),
-        _ => Err(HintFailure::Unsupported { what: "a transaction that is no invoke, in an invoke's place" }),
+        _ => Err(HintFailure::Unsupported {
+            what: "a transaction that is no invoke, in an invoke's place",
+        }),
     }
 }
 
-fn declare<'input>(ctx: &HintContext<'_, 'input>) -> Result<&'input DeclareTransactionV3, HintFailure> {
+fn declare<'input>(
+    ctx: &HintContext<'_, 'input>,
+) -> Result<&'input DeclareTransactionV3, HintFailure> {
     match v3(ctx)? {
         V3::Declare(declare) => Ok(declare),
-        _ => Err(HintFailure::Unsupported { what: "a transaction that is no declare, in a declare's place" }),
+        _ => Err(HintFailure::Unsupported {
+            what: "a transaction that is no declare, in a declare's place",
+        }),
     }
 }
 
@@ -280,13 +290,15 @@ fn fee_data_availability_mode(ctx: &mut HintContext<'_, '_>) -> HintResult {
     ctx.set_ap(mode(found))
 }
 
-fn account_deployment<'input>(ctx: &HintContext<'_, 'input>) -> Result<&'input [Felt], HintFailure> {
+fn account_deployment<'input>(
+    ctx: &HintContext<'_, 'input>,
+) -> Result<&'input [Felt], HintFailure> {
     match v3(ctx)? {
         V3::Declare(declare) => Ok(&declare.account_deployment_data.0),
         V3::Invoke(invoke) => Ok(&invoke.account_deployment_data.0),
-        V3::DeployAccount(_) => {
-            Err(HintFailure::Unsupported { what: "account deployment data of a deploy-account transaction" })
-        }
+        V3::DeployAccount(_) => Err(HintFailure::Unsupported {
+            what: "account deployment data of a deploy-account transaction",
+        }),
     }
 }
 
@@ -333,7 +345,9 @@ fn entry_point_selector(ctx: &mut HintContext<'_, '_>) -> HintResult {
 /// Guesses salt, class and constructor arguments of the account that is deployed.
 fn constructor(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let V3::DeployAccount(deploy) = v3(ctx)? else {
-        return Err(HintFailure::Unsupported { what: "a constructor in a transaction that deploys nothing" });
+        return Err(HintFailure::Unsupported {
+            what: "a constructor in a transaction that deploys nothing",
+        });
     };
     ctx.set("contract_address_salt", deploy.contract_address_salt.0)?;
     ctx.set("class_hash", deploy.class_hash.0)?;
@@ -361,8 +375,8 @@ fn skip_declare(_: &mut HintContext<'_, '_>) -> HintResult {
 fn class_component_hashes(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let class_hash = declare(ctx)?.class_hash;
     let components = ctx.os.input.class_components.get(&class_hash);
-    let components =
-        components.ok_or(HintFailure::Missing { what: "component hashes of class", key: class_hash.0 })?;
+    let components = components
+        .ok_or(HintFailure::Missing { what: "component hashes of class", key: class_hash.0 })?;
     let segment = ctx.new_segment(components)?;
     ctx.set("contract_class_component_hashes", segment)
 }

@@ -78,7 +78,11 @@ enum TrieNode {
     /// A binary node, or a leaf.
     Full(Felt),
     /// What is left of an edge: its path (first step first) from `at` on, and its child.
-    Edge { path: Rc<[bool]>, at: usize, child: Felt },
+    Edge {
+        path: Rc<[bool]>,
+        at: usize,
+        child: Felt,
+    },
 }
 
 impl TrieNode {
@@ -161,7 +165,14 @@ fn collect(
             record(map, start, height, word);
             let below = path.double();
             collect(os, height - 1, below, left, [previous_left, new_left], map)?;
-            return collect(os, height - 1, below + Felt::ONE, right, [previous_right, new_right], map);
+            return collect(
+                os,
+                height - 1,
+                below + Felt::ONE,
+                right,
+                [previous_right, new_right],
+                map,
+            );
         }
         let step = Felt::from(go_right);
         path = path.double() + step;

@@ -71,7 +71,9 @@ fn evaluate(coefficients: &[BigUint], root: &BigUint) -> Vec<BigUint> {
     if let [constant] = coefficients {
         return vec![constant % bls_prime()];
     }
-    let part = |offset: usize| -> Vec<BigUint> { coefficients.iter().skip(offset).step_by(2).cloned().collect() };
+    let part = |offset: usize| -> Vec<BigUint> {
+        coefficients.iter().skip(offset).step_by(2).cloned().collect()
+    };
     let square = root * root % bls_prime();
     let (even, odd) = (evaluate(&part(0), &square), evaluate(&part(1), &square));
     let half = even.len();
@@ -118,8 +120,9 @@ mod tests {
             bytes[32 - digits.len()..].copy_from_slice(&digits);
             Bytes32::new(bytes)
         };
-        let (_, found) =
-            ethereum_kzg_settings(0).compute_kzg_proof(&blob(&data).unwrap(), &as_bytes(&point)).unwrap();
+        let (_, found) = ethereum_kzg_settings(0)
+            .compute_kzg_proof(&blob(&data).unwrap(), &as_bytes(&point))
+            .unwrap();
         assert_eq!(found, as_bytes(&expected));
     }
 

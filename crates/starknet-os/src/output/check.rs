@@ -56,7 +56,9 @@ pub enum CheckError {
     #[error("alias {0:#x} in the output of StarknetOS stands for nothing")]
     Alias(Felt),
     /// The state diffs differ.
-    #[error("{what} of {key:#x} is {found:?} in the output of StarknetOS, committed was {expected:?}")]
+    #[error(
+        "{what} of {key:#x} is {found:?} in the output of StarknetOS, committed was {expected:?}"
+    )]
     StateDiff {
         /// Kind of the value.
         what: &'static str,
@@ -86,7 +88,11 @@ impl OsOutput {
     ///
     /// # Errors
     /// The first difference.
-    pub fn check(&self, committed: &Committed, blob_data: Option<&StateUpdate>) -> Result<(), CheckError> {
+    pub fn check(
+        &self,
+        committed: &Committed,
+        blob_data: Option<&StateUpdate>,
+    ) -> Result<(), CheckError> {
         let number = Felt::from(committed.block_number);
         for (field, expected, found) in [
             ("state root before the block", committed.previous_root, self.initial_root),
@@ -140,23 +146,44 @@ fn check_state_diff(update: &StateUpdate, committed: &Committed) -> Result<(), C
             class_hashes.insert((address, Felt::ZERO), class_hash);
         }
     }
-    let classes = update.classes.iter().map(|class| ((class.key, Felt::ZERO), class.value)).collect();
+    let classes =
+        update.classes.iter().map(|class| ((class.key, Felt::ZERO), class.value)).collect();
 
     let diff = &committed.state_diff;
     let at = |key: Felt| (key, Felt::ZERO);
-    compare("storage cell", &storage, &diff.storage_diffs.iter().flat_map(|(address, cells)| {
-        cells.iter().map(|(key, value)| ((*address.0.key(), *key.0.key()), *value))
-    }).collect())?;
-    compare("nonce", &nonces, &diff.nonces.iter().map(|(address, nonce)| (at(*address.0.key()), nonce.0)).collect())?;
+    compare(
+        "storage cell",
+        &storage,
+        &diff
+            .storage_diffs
+            .iter()
+            .flat_map(|(address, cells)| {
+                cells.iter().map(|(key, value)| ((*address.0.key(), *key.0.key()), *value))
+            })
+            .collect(),
+    )?;
+    compare(
+        "nonce",
+        &nonces,
+        &diff.nonces.iter().map(|(address, nonce)| (at(*address.0.key()), nonce.0)).collect(),
+    )?;
     compare(
         "class",
         &class_hashes,
-        &diff.deployed_contracts.iter().map(|(address, class)| (at(*address.0.key()), class.0)).collect(),
+        &diff
+            .deployed_contracts
+            .iter()
+            .map(|(address, class)| (at(*address.0.key()), class.0))
+            .collect(),
     )?;
     compare(
         "compiled class",
         &classes,
-        &diff.class_hash_to_compiled_class_hash.iter().map(|(class, compiled)| (at(class.0), compiled.0)).collect(),
+        &diff
+            .class_hash_to_compiled_class_hash
+            .iter()
+            .map(|(class, compiled)| (at(class.0), compiled.0))
+            .collect(),
     )
 }
 

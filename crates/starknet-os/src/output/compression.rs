@@ -58,7 +58,10 @@ fn pack(elements: &[BigUint], bound: &BigUint) -> Vec<Felt> {
     elements
         .chunks(elements_per_felt(bound))
         .map(|chunk| {
-            let packed = chunk.iter().rev().fold(BigUint::zero(), |packed, element| packed * bound + element);
+            let packed = chunk
+                .iter()
+                .rev()
+                .fold(BigUint::zero(), |packed, element| packed * bound + element);
             Felt::from(packed)
         })
         .collect()
@@ -84,7 +87,8 @@ pub fn compress(data: &[Felt]) -> Result<Vec<Felt>, CompressionError> {
         }
         let number = value.to_biguint();
         // The last bucket that the value fits into has the fewest bits. Every felt fits into the first.
-        let bucket = BUCKET_BITS.iter().rposition(|bits| number.bits() <= *bits).unwrap_or_default();
+        let bucket =
+            BUCKET_BITS.iter().rposition(|bits| number.bits() <= *bits).unwrap_or_default();
         places.insert(*value, (bucket, buckets[bucket].len()));
         buckets[bucket].push(number);
         bucket_of.push(BigUint::from(bucket));
@@ -139,7 +143,10 @@ impl Unpacker<'_> {
 
     fn indices(&mut self, count: usize, bound: usize) -> Result<Vec<usize>, CompressionError> {
         let elements = self.unpack(count, &BigUint::from(bound))?;
-        elements.iter().map(|element| element.to_usize().ok_or(CompressionError::OutOfBounds)).collect()
+        elements
+            .iter()
+            .map(|element| element.to_usize().ok_or(CompressionError::OutOfBounds))
+            .collect()
     }
 }
 
@@ -203,7 +210,11 @@ mod tests {
     fn broken_data_is_refused() {
         let compressed = compress(&[Felt::ONE, Felt::TWO, Felt::MAX, Felt::ONE]).unwrap();
         for length in 0..compressed.len() {
-            assert_eq!(decompress(&compressed[..length]), Err(CompressionError::Truncated), "{length}");
+            assert_eq!(
+                decompress(&compressed[..length]),
+                Err(CompressionError::Truncated),
+                "{length}"
+            );
         }
         assert_eq!(decompress(&[Felt::ONE]), Err(CompressionError::Version(1)));
         assert_eq!(decompress(&[Felt::MAX]), Err(CompressionError::Remainder));

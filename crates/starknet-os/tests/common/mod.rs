@@ -1,12 +1,20 @@
 //! Runs StarknetOS over a block's witness, and compares its output with what the block committed.
 
+use sidereal_execution::outcome::TransactionOutcome;
 use sidereal_execution::replay::replay;
+use sidereal_execution::testing::{Call, TestBlock};
 use sidereal_execution::witness::BlockWitness;
-use sidereal_starknet_os::{Committed, OsError, OsInput, OsOutput, OsRun, OutputForm, StateUpdate, run_os};
+use sidereal_starknet_os::{
+    Committed, OsError, OsInput, OsOutput, OsRun, OutputForm, StateUpdate, run_os,
+};
+use starknet_api::core::{ClassHash, ContractAddress};
+use starknet_api::transaction::TransactionExecutionStatus;
+use starknet_types_core::felt::Felt;
 
 /// The input of a block.
 pub fn input(witness: &BlockWitness) -> OsInput {
-    OsInput::of_block(witness, replay(witness).unwrap_or_else(|error| panic!("{}", chain(&error)))).unwrap()
+    OsInput::of_block(witness, replay(witness).unwrap_or_else(|error| panic!("{}", chain(&error))))
+        .unwrap()
 }
 
 /// An error with its causes.
@@ -23,7 +31,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// Runs StarknetOS over a block whose output must be what the block committed.
 pub fn check(witness: &BlockWitness, form: OutputForm) -> OsRun {
     let run: Result<OsRun, OsError> = run_os(&input(witness), form);
-    let run = run.unwrap_or_else(|error| panic!("block {}: {}", witness.header.number, chain(&error)));
+    let run =
+        run.unwrap_or_else(|error| panic!("block {}: {}", witness.header.number, chain(&error)));
     let output = OsOutput::decode(&run.output).unwrap();
     assert_eq!(output.form, form);
     let blobs = run.blob_data.as_deref().map(|felts| StateUpdate::decode_blob_data(felts).unwrap());
@@ -45,5 +54,49 @@ pub fn check_in_full(witness: &BlockWitness) -> OsRun {
 pub fn check_in_all_forms(witness: &BlockWitness) {
     for form in [OutputForm::Full, OutputForm::Compressed, OutputForm::Kzg] {
         check(witness, form);
+    }
+}
+
+/// Whether each transaction of a block was reverted. All must have been included.
+#[allow(dead_code, reason = "not every test binary uses all of this module")]
+pub fn reverted(block: &TestBlock) -> Vec<bool> {
+    block
+        .executed
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            TransactionOutcome::Included(receipt) => {
+                receipt.execution_status != TransactionExecutionStatus::Succeeded
+            }
+            TransactionOutcome::Rejected(rejection) => panic!("{}", chain(rejection)),
+        })
+        .collect()
+}
+
+/// All transactions of a block must have succeeded.
+#[allow(dead_code, reason = "not every test binary uses all of this module")]
+pub fn accepted(block: &TestBlock) {
+    for receipt in &block.execution.receipts {
+        assert_eq!(receipt.execution_status, TransactionExecutionStatus::Succeeded);
+    }
+    assert!(reverted(block).iter().all(|reverted| !reverted));
+}
+
+/// The contract of a class that a block deployed.
+#[allow(dead_code, reason = "not every test binary uses all of this module")]
+pub fn contract_of_class(block: &TestBlock, class_hash: ClassHash) -> ContractAddress {
+    let mut deployed = block.execution.state_diff.deployed_contracts.iter();
+    *deployed.find(|(_, class)| **class == class_hash).expect("it is deployed").0
+}
+
+/// A deployment by the universal deployer, at an address that does not depend on who asks.
+#[allow(dead_code, reason = "not every test binary uses all of this module")]
+pub fn deploy(class_hash: ClassHash, salt: u64, calldata: &[Felt]) -> Call {
+    let deployer = "0x041a78e741e5af2fec34b695679bc6891742439f7afb8484ecd7766661ad02bf";
+    let head = [class_hash.0, Felt::from(salt), Felt::ZERO, Felt::from(calldata.len())];
+    Call {
+        to: ContractAddress::try_from(Felt::from_hex_unchecked(deployer)).unwrap(),
+        function: "deployContract",
+        calldata: [&head[..], calldata].concat(),
     }
 }
