@@ -70,9 +70,12 @@ impl ClassIntake {
         if class.sierra_program.len() > self.limits.sierra_felts {
             return Err(RpcError::ContractClassSizeIsTooLarge);
         }
-        // Held by the compiling thread, not by the call: a call that times out does not free a thread.
-        let permit =
-            Arc::clone(&self.compilations).try_acquire_owned().map_err(|_| RpcError::Busy)?;
+        // Waiting is bounded by the time and the number of calls. The permit is held by the compiling thread,
+        // not by the call: a call that times out does not free a thread.
+        let permit = Arc::clone(&self.compilations)
+            .acquire_owned()
+            .await
+            .map_err(|error| RpcError::internal("compile a class", &error))?;
         let (class, class_hash) = blocking("hash a class", move || {
             let class_hash = class.class_hash();
             (class, class_hash)

@@ -12,6 +12,17 @@
 //! Declared classes are compiled here and stored before their transaction is passed on, so that whoever meets
 //! the transaction finds its class. A transaction's hash is returned only after the sequencer has said that
 //! it holds the transaction durably.
+//!
+//! Where the specification leaves room, or this chain cannot do what it describes:
+//!
+//! * Felts are read with leading zeros too (wallets pad addresses); they are written without.
+//! * `pre_confirmed` reads the latest closed state in calls and state reads; nonces count the mempool in. The
+//!   state diff of the open block is refused ("block not found", with the reason as data).
+//! * A transaction that was rejected is "transaction hash not found", with the reason as data: 0.10 has no
+//!   status for it.
+//! * Messages from L1 are not executed yet: `starknet_estimateMessageFee` answers a contract error that says so.
+//! * `RETURN_INITIAL_READS` is refused; `INCLUDE_LAST_UPDATE_BLOCK` looks back a bounded number of blocks.
+//! * Subscriptions over WebSocket answer "method not found"; all other methods work there.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

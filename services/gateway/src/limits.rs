@@ -55,7 +55,7 @@ impl Default for Limits {
     /// Calldata, signature, bytecode and class sizes are Starknet's own.
     fn default() -> Self {
         Self {
-            max_request_bytes: 10 << 20,
+            max_request_bytes: 6 << 20,
             max_response_bytes: 64 << 20,
             max_connections: 1_024,
             max_batch: 100,
