@@ -50,6 +50,8 @@ pub(crate) enum HintFailure {
     Mismatch { what: &'static str, expected: String, found: String },
     #[error("the syscall pointer is not set")]
     NoSyscallPtr,
+    #[error("the segment of the SHA-256 compressions is not set")]
+    NoSha256Segment,
     #[error("no trie is being updated")]
     NoTrie,
     #[error("a node of the update tree is {found}, expected {expected}")]
@@ -64,15 +66,16 @@ pub(crate) enum HintFailure {
     ),
 }
 
-/// A hint that failed, and where.
+/// A hint that failed, and where. The cause is in the message and no `source`: Cairo VM's error around this
+/// one has none, so that nobody who walks the causes would get here.
 #[derive(Debug, thiserror::Error)]
-#[error("hint `{hint}` of `{function}` at {pc}, {position}: {source}")]
+#[error("hint `{hint}` of `{function}` at {pc}, {position}: {cause}")]
 pub(crate) struct LocatedHintFailure {
     pub(crate) hint: String,
     pub(crate) function: String,
     pub(crate) pc: String,
     pub(crate) position: Position,
-    pub(crate) source: HintFailure,
+    pub(crate) cause: HintFailure,
 }
 
 impl From<LocatedHintFailure> for HintError {

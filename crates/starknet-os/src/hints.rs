@@ -144,6 +144,43 @@ pub fn hint_coverage() -> Vec<HintCoverage> {
     coverage
 }
 
+/// [`hint_coverage`] as a Markdown table: the text of `HINTS.md` beside this crate's manifest.
+pub fn hint_coverage_table() -> String {
+    let coverage = hint_coverage();
+    let count = |wanted: fn(&Coverage) -> bool| {
+        coverage.iter().filter(|hint| wanted(&hint.coverage)).count()
+    };
+    let mut table = format!(
+        "# The hints of StarknetOS 0.13.5\n\n\
+         Of {} distinct hint texts {} are run by this crate, {} by cairo-vm, and {} by nobody: those belong to \
+         contracts of Cairo 0 and to L1 handlers, and a run that gets there fails with an error that names the \
+         hint. A test compares this list with the program.\n\n\
+         | digest of the text | functions | run by |\n| --- | --- | --- |\n",
+        coverage.len(),
+        count(|coverage| matches!(coverage, Coverage::Ours(_))),
+        count(|coverage| matches!(coverage, Coverage::CairoVm)),
+        count(|coverage| matches!(coverage, Coverage::Unsupported)),
+    );
+    for hint in coverage {
+        let functions: Vec<String> =
+            hint.functions.iter().map(|name| format!("`{}`", short_name(name))).collect();
+        let by = match hint.coverage {
+            Coverage::Ours(name) => format!("`{name}`"),
+            Coverage::CairoVm => "cairo-vm".to_owned(),
+            Coverage::Unsupported => "nobody".to_owned(),
+        };
+        table.push_str(&format!("| {} | {} | {by} |\n", hint.digest, functions.join(", ")));
+    }
+    table
+}
+
+/// Module and function, without the packages around them.
+fn short_name(name: &str) -> String {
+    let mut parts: Vec<&str> = name.rsplit('.').take(2).collect();
+    parts.reverse();
+    parts.join(".")
+}
+
 /// cairo-vm offers no list of its hints; but on an empty machine a hint that it knows fails in another way
 /// than one that it does not know.
 fn cairo_vm_knows(text: &str) -> bool {
@@ -192,6 +229,13 @@ mod tests {
                 hint.name
             );
         }
+    }
+
+    /// The list beside the manifest is that of the tables. To write it anew:
+    /// `cargo run -p sidereal-starknet-os --example hint_coverage > crates/starknet-os/HINTS.md`.
+    #[test]
+    fn the_list_is_up_to_date() {
+        assert_eq!(include_str!("../HINTS.md"), hint_coverage_table());
     }
 
     /// What Cairo 1 contracts can reach by transactions of version 3 is covered: the rest is contracts of

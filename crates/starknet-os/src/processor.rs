@@ -63,14 +63,14 @@ impl<'input> OsHintProcessor<'input> {
         hint: &str,
         function: &str,
         vm: &VirtualMachine,
-        source: HintFailure,
+        cause: HintFailure,
     ) -> HintError {
         LocatedHintFailure {
             hint: hint.to_owned(),
             function: function.to_owned(),
             pc: vm.get_pc().to_string(),
             position: self.state.position(),
-            source,
+            cause,
         }
         .into()
     }

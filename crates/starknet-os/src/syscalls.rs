@@ -143,7 +143,7 @@ impl SyscallExecutor for OsState<'_> {
         state: &[MaybeRelocatable],
         vm: &mut VirtualMachine,
     ) -> Result<Relocatable, Self::Error> {
-        let segment = self.syscalls.sha256_segment.ok_or(HintFailure::NoSyscallPtr)?;
+        let segment = self.syscalls.sha256_segment.ok_or(HintFailure::NoSha256Segment)?;
         let offset = self.syscalls.sha256_count * sha256_process_block::SIZE
             + sha256_process_block::OUT_STATE;
         self.syscalls.sha256_count += 1;
