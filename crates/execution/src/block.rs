@@ -135,9 +135,13 @@ impl BlockEnvironment {
 
     /// Blockifier's block context under protocol version 0.13.5.
     pub fn block_context(&self, bouncer: BouncerConfig) -> Result<BlockContext, EnvironmentError> {
-        let constants = VersionedConstants::get(&PROTOCOL_VERSION)
-            .map_err(EnvironmentError::VersionedConstants)?;
-        Ok(BlockContext::new(self.block_info()?, self.chain_info(), constants.clone(), bouncer))
+        let mut constants = VersionedConstants::get(&PROTOCOL_VERSION)
+            .map_err(EnvironmentError::VersionedConstants)?
+            .clone();
+        // Program counters are in a revert reason only when the code ran in Cairo VM. Without them, both modes
+        // give the same reasons, and with them the same receipt commitments.
+        constants.strip_vm_frames_in_sierra_gas = true;
+        Ok(BlockContext::new(self.block_info()?, self.chain_info(), constants, bouncer))
     }
 
     /// Checks that `old_block` is given exactly when the protocol wants it, and is the right one.

@@ -145,6 +145,7 @@ impl BlockExecutor {
         let environment_error = |source| EngineError::Environment { block, source };
         environment.check_old_block().map_err(environment_error)?;
         let context = environment.block_context(limits.bouncer()).map_err(environment_error)?;
+        let state = state.afresh();
         let mut cached = CachedState::new(state.clone());
         pre_process_block(
             &mut cached,
@@ -279,17 +280,14 @@ impl BlockExecutor {
         let executable =
             ExecutableTransaction::Account(AccountTransaction::new_for_sequencing(executable));
         let mut state = TransactionalState::create_transactional(block_state);
-        let info = match executable.execute_raw(&mut state, &context, false) {
+        let executed = executable.execute_raw(&mut state, &context, false);
+        // A state that cannot be read is not the transaction's fault.
+        self.state.check().map_err(state_error)?;
+        let info = match executed {
             Ok(info) => info,
             Err(error) => {
                 state.abort();
-                // A state that cannot be read is not the transaction's fault.
-                return match error {
-                    TransactionExecutionError::StateError(
-                        source @ StateError::StateReadError(_),
-                    ) => Err(state_error(source)),
-                    error => Ok(Step::Failed(error)),
-                };
+                return Ok(Step::Failed(error));
             }
         };
         let changes = state.to_state_diff().map_err(state_error)?.state_maps;

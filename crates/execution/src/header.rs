@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use starknet_api::StarknetApiError;
-use starknet_api::block::{BlockHash, BlockNumber, BlockTimestamp, GasPricePerToken};
+use starknet_api::block::{
+    BlockHash, BlockNumber, BlockTimestamp, GasPricePerToken, StarknetVersion,
+};
 use starknet_api::block_hash::block_hash_calculator::{
     BlockHeaderCommitments, PartialBlockHashComponents, TransactionHashingData,
     TransactionOutputForHash, calculate_block_hash, concat_counts,
@@ -163,6 +165,12 @@ impl BlockHeader {
                 found: self.starknet_version.clone(),
             });
         }
+        self.compute_hash_as(PROTOCOL_VERSION)
+    }
+
+    /// The block hash if the header were of `version`, which must be one that hashes blocks as 0.13.5 does (from
+    /// 0.13.4 on): the version's name is part of what is hashed.
+    pub fn compute_hash_as(&self, version: StarknetVersion) -> Result<BlockHash, HeaderError> {
         let components = PartialBlockHashComponents {
             header_commitments: self.commitments.clone(),
             block_number: self.number,
@@ -171,7 +179,7 @@ impl BlockHeader {
             l2_gas_price: self.l2_gas_price,
             sequencer: SequencerContractAddress(self.sequencer_address),
             timestamp: self.timestamp,
-            starknet_version: PROTOCOL_VERSION,
+            starknet_version: version,
         };
         calculate_block_hash(&components, self.state_root, self.parent_hash)
             .map_err(|source| HeaderError::Hash { block: self.number, source })

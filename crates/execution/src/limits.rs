@@ -111,8 +111,8 @@ pub struct BlockLimits {
 }
 
 impl Default for BlockLimits {
-    /// The bounds of the proof leave a third of the 2^20 rows of a component to what the prediction does
-    /// not see: 107 rows a Poseidon permutation, 56 a Pedersen hash (`FACTS`, "what fits into one proof").
+    /// A component of the proof has at most 2^20 rows. A Poseidon permutation takes 107 of `cube_252`, a Pedersen
+    /// hash 56 of `partial_ec_mul_window_bits_9`. A third is left to what the prediction does not see.
     fn default() -> Self {
         Self {
             transactions: 200,

@@ -164,18 +164,18 @@ fn call_here(
         initial_gas: gas.0,
         ..CallEntryPoint::default()
     };
-    let mut state = CachedState::new(query.state.clone());
+    let base = query.state.afresh();
+    let mut state = CachedState::new(base.clone());
     let mut remaining_gas = gas.0;
-    match entry_point.execute(&mut state, &mut context, &mut remaining_gas) {
+    let executed = entry_point.execute(&mut state, &mut context, &mut remaining_gas);
+    base.check().map_err(|error| QueryError::internal(&error))?;
+    match executed {
         Ok(info) => returned(contract, selector, info),
         Err(error) => Err(match error.unannotated() {
             EntryPointExecutionError::PreExecutionError(
                 PreExecutionError::EntryPointNotFound(_)
                 | PreExecutionError::NoEntryPointOfTypeFound(_),
             ) => QueryError::EntrypointNotFound { contract, selector: selector.0 },
-            EntryPointExecutionError::StateError(source @ StateError::StateReadError(_)) => {
-                QueryError::internal(source)
-            }
             error => QueryError::ContractError {
                 contract,
                 message: error.to_string(),
@@ -276,7 +276,7 @@ fn simulate_here(
     flags: SimulationFlags,
 ) -> Result<Vec<SimulatedTransaction>, QueryError> {
     let context = query.block_context()?;
-    let mut run = Run::new(query.state.clone(), context);
+    let mut run = Run::new(&query.state, context);
     let mut simulated = Vec::with_capacity(transactions.len());
     for (index, transaction) in transactions.iter().enumerate() {
         let failed = |reason, message| QueryError::TransactionExecution { index, reason, message };
@@ -299,12 +299,10 @@ fn simulate_here(
             validate: !flags.skip_validate,
             strict_nonce_check: false,
         };
-        let executed = run.execute(executable, execution_flags).map_err(|error| match error {
-            TransactionExecutionError::StateError(source @ StateError::StateReadError(_)) => {
-                QueryError::internal(&source)
-            }
-            error => failed(Some(rejection_reason(&error)), error.to_string()),
-        })?;
+        let executed = run.execute(executable, execution_flags);
+        run.base.check().map_err(|error| QueryError::internal(&error))?;
+        let executed =
+            executed.map_err(|error| failed(Some(rejection_reason(&error)), error.to_string()))?;
         if let (true, Some(error)) = (flags.fail_on_revert, &executed.info.revert_error) {
             return Err(failed(None, error.to_string()));
         }
@@ -342,7 +340,7 @@ fn trace_block_here(
 ) -> Result<Vec<TransactionTraceEntry>, QueryError> {
     let query = QueryContext { state: parent, environment: environment.clone() };
     let context = query.block_context()?;
-    let mut run = Run::new(query.state.clone(), context);
+    let mut run = Run::new(&query.state, context);
     run.pre_process(environment)?;
     let mut traces = Vec::with_capacity(transactions.len());
     for (index, transaction) in transactions.iter().enumerate() {
@@ -350,9 +348,10 @@ fn trace_block_here(
         let executable = transaction
             .executable(query.state.classes().as_ref())
             .map_err(|error| failed(Some(transaction_reason(&error)), with_causes(&error)))?;
-        let executed = run
-            .execute(executable, ExecutionFlags::default())
-            .map_err(|error| failed(Some(rejection_reason(&error)), error.to_string()))?;
+        let executed = run.execute(executable, ExecutionFlags::default());
+        run.base.check().map_err(|error| QueryError::internal(&error))?;
+        let executed =
+            executed.map_err(|error| failed(Some(rejection_reason(&error)), error.to_string()))?;
         let trace_root =
             TransactionTrace::new(&transaction.transaction, &executed.info, executed.state_diff)
                 .ok_or_else(|| QueryError::Internal {
@@ -394,11 +393,14 @@ fn validate_here(
         let message = format!("the sender {sender} is not deployed");
         return rejected(RejectionReason::InvalidAccount, message);
     }
-    let state = CachedState::new(query.state.clone());
-    let mut validator = StatefulValidator::create(state, query.block_context()?);
+    let base = query.state.afresh();
+    let mut validator =
+        StatefulValidator::create(CachedState::new(base.clone()), query.block_context()?);
     let flags = ExecutionFlags { strict_nonce_check: false, ..ExecutionFlags::default() };
     let transaction = AccountTransaction { tx: executable, execution_flags: flags };
-    match validator.perform_validations(transaction) {
+    let validated = validator.perform_validations(transaction);
+    base.check().map_err(|error| QueryError::internal(&error))?;
+    match validated {
         Ok(()) => Ok(Ok(())),
         Err(StatefulValidatorError::StateError(error)) => Err(QueryError::internal(&error)),
         Err(StatefulValidatorError::TransactionExecutionError(error)) => {
@@ -466,7 +468,8 @@ struct Executed {
 }
 
 impl Run {
-    fn new(base: BlockState, context: BlockContext) -> Self {
+    fn new(base: &BlockState, context: BlockContext) -> Self {
+        let base = base.afresh();
         let state = CachedState::new(base.clone());
         Self { base, state, context, deployed: HashSet::new() }
     }

@@ -1,7 +1,7 @@
 //! The state that blocks and queries are executed over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use blockifier::execution::contract_class::RunnableCompiledClass;
 use blockifier::state::errors::StateError;
@@ -10,7 +10,7 @@ use starknet_api::core::{ClassHash, CompiledClassHash, ContractAddress, Nonce};
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
 
-use crate::classes::Classes;
+use crate::classes::{ClassError, Classes};
 use crate::outcome::InitialReads;
 
 /// Why a value of the state cannot be read.
@@ -38,16 +38,43 @@ pub trait StateValues: Send + Sync {
 }
 
 /// Values and classes together, as blockifier reads them. Cheap to clone.
+///
+/// Blockifier may take a read that failed for the failure of the contract that asked: a transaction would be
+/// reverted or rejected because a disk was full. So the first failure is remembered, by all clones, and whoever
+/// executes asks for it before believing a result.
 #[derive(Clone)]
 pub struct BlockState {
     values: Arc<dyn StateValues>,
     classes: Arc<dyn Classes>,
+    failure: Arc<OnceLock<String>>,
 }
 
 impl BlockState {
     /// The state with these values, whose classes come from `classes`.
     pub fn new(values: Arc<dyn StateValues>, classes: Arc<dyn Classes>) -> Self {
-        Self { values, classes }
+        Self { values, classes, failure: Arc::default() }
+    }
+
+    /// The same state, with no failure to remember.
+    #[must_use]
+    pub(crate) fn afresh(&self) -> Self {
+        Self { failure: Arc::default(), ..self.clone() }
+    }
+
+    /// The first read that failed, if one did. Nothing executed since [`Self::afresh`] is then to be believed.
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        match self.failure.get() {
+            Some(failure) => Err(StateError::StateReadError(failure.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Blockifier's error for a failed read is a string.
+    fn failed(&self, error: &dyn std::error::Error) -> StateError {
+        let failure = with_causes(error);
+        // A later failure is not remembered: the first one says enough.
+        let _ = self.failure.set(failure.clone());
+        StateError::StateReadError(failure)
     }
 
     /// The classes.
@@ -63,15 +90,15 @@ impl BlockState {
 
 impl StateReader for BlockState {
     fn get_storage_at(&self, contract: ContractAddress, key: StorageKey) -> StateResult<Felt> {
-        self.values.storage(contract, key).map_err(read_error)
+        self.values.storage(contract, key).map_err(|error| self.failed(&error))
     }
 
     fn get_nonce_at(&self, contract: ContractAddress) -> StateResult<Nonce> {
-        self.values.nonce(contract).map_err(read_error)
+        self.values.nonce(contract).map_err(|error| self.failed(&error))
     }
 
     fn get_class_hash_at(&self, contract: ContractAddress) -> StateResult<ClassHash> {
-        self.values.class_hash(contract).map_err(read_error)
+        self.values.class_hash(contract).map_err(|error| self.failed(&error))
     }
 
     fn get_compiled_class(&self, class_hash: ClassHash) -> StateResult<RunnableCompiledClass> {
@@ -79,18 +106,15 @@ impl StateReader for BlockState {
         if self.get_compiled_class_hash(class_hash)?.0 == Felt::ZERO {
             return Err(StateError::UndeclaredClassHash(class_hash));
         }
-        self.classes
-            .runnable(class_hash)
-            .map_err(|error| StateError::StateReadError(with_causes(&error)))?
-            .ok_or_else(|| {
-                StateError::StateReadError(format!(
-                    "class {class_hash} is declared, but the class store does not have it"
-                ))
-            })
+        match self.classes.runnable(class_hash) {
+            Ok(Some(class)) => Ok(class),
+            Ok(None) => Err(self.failed(&ClassError::NotFound { class_hash })),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     fn get_compiled_class_hash(&self, class_hash: ClassHash) -> StateResult<CompiledClassHash> {
-        self.values.compiled_class_hash(class_hash).map_err(read_error)
+        self.values.compiled_class_hash(class_hash).map_err(|error| self.failed(&error))
     }
 
     fn get_compiled_class_hash_v2(
@@ -101,11 +125,6 @@ impl StateReader for BlockState {
         // Asked for only by the migration to Blake class hashes, which protocol version 0.13.5 does not have.
         Err(StateError::MissingCompiledClassHashV2(class_hash))
     }
-}
-
-/// Blockifier's error for a failed read is a string.
-fn read_error(error: StateValueError) -> StateError {
-    StateError::StateReadError(with_causes(&error))
 }
 
 /// The error and its causes in one line.
