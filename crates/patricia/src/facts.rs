@@ -69,17 +69,11 @@ impl<H: TrieHash> PartialTrie<H> {
         if update.root != self.root {
             let updated = self.updated(update);
             for key in keys {
-                let mut last = None;
+                // The child of an edge that leads past the key is among the facts already: it was loaded
+                // with the previous trie, or another key's path made it.
                 updated.walk(key, |hash, node| {
                     facts.insert(hash, node.preimage());
-                    last = Some(node);
                 })?;
-                // The node at which the path ends may be an edge that leads past the key.
-                if let Some(Node::Edge { child, .. }) = last
-                    && let Some(node) = updated.nodes.get(&child)
-                {
-                    facts.insert(child, node.preimage());
-                }
             }
         }
         Ok(CommitmentFacts {
