@@ -30,6 +30,7 @@ mod prover;
 mod settings;
 mod verifier;
 
+pub use audit::AuditError;
 pub use block::{
     BlockClaim, BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, committed,
     os_chain, os_input, run_block, verify_block, verify_starknet_os,
@@ -42,7 +43,8 @@ pub use cairo_program_runner_lib::types::Task;
 pub use precompute::{PINNED_PREPROCESSED_ROOT, Precompute};
 pub use progress::{IgnoreProgress, ProgressSink, Stage};
 pub use proof::{
-    BlockProof, DecodeError, EncodeError, FORMAT_VERSION, MAX_DECODED_BYTES, MAX_ENCODED_BYTES,
+    BlockProof, CairoProof, DecodeError, EncodeError, FORMAT_VERSION, MAX_DECODED_BYTES,
+    MAX_ENCODED_BYTES,
 };
 pub use prover::{AdaptedRun, ProveError, Proven, Prover, RunStatistics};
 pub use settings::{MIN_SECURITY_BITS, ProverSettings, SecurityParameters};

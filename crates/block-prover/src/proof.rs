@@ -24,7 +24,7 @@ const HEADER_BYTES: usize = MAGIC.len() + size_of::<u16>();
 const COMPRESSION_LEVEL: i32 = 3;
 
 /// S-two's proof of one bootloader run, without the prover's auxiliary data.
-pub(crate) type CairoProof = CairoProofForRustVerifier<Blake2sM31MerkleHasher>;
+pub type CairoProof = CairoProofForRustVerifier<Blake2sM31MerkleHasher>;
 
 /// A Cairo proof and what it claims to prove.
 ///
@@ -35,7 +35,8 @@ pub struct BlockProof {
     pub program_hash: Felt,
     /// Claimed output of the task; for a block, what StarknetOS wrote.
     pub output: Vec<Felt>,
-    pub(crate) cairo: CairoProof,
+    /// The proof of the bootloader's run.
+    pub cairo: CairoProof,
 }
 
 /// Why a proof could not be written.

@@ -213,6 +213,3 @@ fn check_stark(proof: CairoProof) -> Result<(), VerifyError> {
         .map_err(|payload| VerifyError::Contradiction(panic_message(&*payload)))?
         .map_err(VerifyError::Stark)
 }
-
-#[cfg(test)]
-mod tests;

@@ -302,6 +302,3 @@ fn in_words(status: ExitStatus) -> String {
         (None, None) => format!("ended ({status})"),
     }
 }
-
-#[cfg(test)]
-mod tests;

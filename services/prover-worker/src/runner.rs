@@ -216,6 +216,3 @@ fn is_permanent(error: &AttemptError) -> bool {
         AttemptError::TimeLimit { .. } | AttemptError::Stopping | AttemptError::LeaseLost => false,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,14 @@
 //! What becomes of a prover that dies, lies or hangs. The process is real; a shell plays the prover.
 
-use std::sync::Mutex as StdMutex;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use super::*;
+use bytes::Bytes;
+use sidereal_block_prover::{MAX_ENCODED_BYTES, Stage};
+use sidereal_prover_worker::child::{EVENT_MARK, Event};
+use sidereal_prover_worker::{
+    ChildExecutor, ChildProgram, ExecuteError, Executed, Executor, Figures,
+};
 
 fn shell(script: &str) -> ChildExecutor {
     let program = ChildProgram {
@@ -24,7 +29,7 @@ fn done() -> Event {
 }
 
 async fn execute(executor: &ChildExecutor) -> (Result<Executed, ExecuteError>, Vec<Stage>) {
-    let stages = StdMutex::new(Vec::new());
+    let stages = Mutex::new(Vec::new());
     let enter = |stage| stages.lock().unwrap().push(stage);
     let result = executor.execute(Bytes::from_static(b"witness"), &enter).await;
     (result, stages.into_inner().unwrap())
@@ -62,12 +67,17 @@ async fn a_proof_comes_back_with_its_stages_and_the_process_is_kept() {
 async fn a_process_that_died_while_idle_is_replaced() {
     let executor = echo_prover();
     let (first, _) = execute(&executor).await;
-    {
-        let mut idle = executor.idle.lock().await;
-        idle.as_mut().unwrap().child.kill().await.unwrap();
+    let first = first.unwrap().proof;
+    let pid = String::from_utf8(first.to_vec()).unwrap().replace("witness by ", "");
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let begun = Instant::now();
+    // A zombie until we look at it: it has no program any more.
+    while std::fs::read_link(format!("/proc/{pid}/exe")).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "process {pid} lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (second, _) = execute(&executor).await;
-    assert_ne!(second.unwrap().proof, first.unwrap().proof);
+    assert_ne!(second.unwrap().proof, first);
 }
 
 #[tokio::test]
@@ -118,12 +128,19 @@ async fn a_nice_program_that_is_missing_is_named_too() {
 #[tokio::test]
 async fn a_refusal_keeps_its_cause_and_its_kind() {
     let failed = Event::Failed { cause: "state diff differs".to_owned(), retryable: false };
-    let executor = shell(&format!("while read -r line; do {}; done", say(&failed)));
+    // The second time the same process says that it works after all.
+    let executor = shell(&format!(
+        r#"read -r line; {}; read -r line
+           proof=$(echo "$line" | sed 's/.*"proof":"\([^"]*\)".*/\1/'); echo again > "$proof"; {}; read -r line"#,
+        say(&failed),
+        say(&done())
+    ));
     let (result, _) = execute(&executor).await;
     let error = result.unwrap_err();
     assert!(!error.is_retryable());
     assert!(error.to_string().contains("state diff differs"));
-    assert!(executor.idle.lock().await.is_some(), "a process that refuses is in order");
+    let (result, _) = execute(&executor).await;
+    assert_eq!(result.unwrap().proof, Bytes::from("again\n"), "a process that refuses is in order");
 }
 
 #[tokio::test]

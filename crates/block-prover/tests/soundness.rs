@@ -5,24 +5,28 @@
 
 use std::sync::OnceLock;
 
+use cairo_air::air::PublicData;
 use cairo_air::components::generic_opcode;
-use cairo_program_runner_lib::types::{Cairo0Executable, Task};
+use cairo_air::verifier::{CairoVerificationError, verify_cairo_ex};
+use cairo_program_runner_lib::types::Cairo0Executable;
 use cairo_vm::types::program::Program;
+use num_traits::Zero;
+use sidereal_block_prover::{
+    AuditError, BlockProof, DecodeError, IgnoreProgress, MAX_DECODED_BYTES, MAX_ENCODED_BYTES,
+    ProveError, Prover, ProverSettings, Stage, Task, VerifyError, bootloader_output,
+    task_program_hash, verify,
+};
+use starknet_types_core::felt::Felt;
 use starknet_types_core::hash::{Pedersen, StarkHash};
 use stwo::core::fields::m31::M31;
 use stwo::core::fields::qm31::QM31;
 use stwo::core::fri::FriVerificationError;
+use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 use stwo::core::vcs_lifted::verifier::MerkleVerificationError;
 use stwo::core::verifier::VerificationError;
 use stwo_cairo_common::preprocessed_columns::preprocessed_trace::PreProcessedTraceVariant;
 
-use super::*;
-use crate::progress::{IgnoreProgress, Stage};
-use crate::prover::Prover;
-use crate::settings::ProverSettings;
-use crate::{BlockProof, DecodeError};
-
-const SUMS: &[u8] = include_bytes!("../../tests/data/sums.json");
+const SUMS: &[u8] = include_bytes!("data/sums.json");
 
 fn sums() -> Task {
     let program = Program::from_bytes(SUMS, Some("main")).unwrap();
@@ -70,7 +74,7 @@ fn an_honest_proof_is_accepted_and_says_what_the_program_wrote() {
     let hash = "0x36fbb3424b62d5eb3d71344aa42630a9f92085c302a176aad17bb3801ef02f";
     assert_eq!(run.program_hash, Felt::from_hex_unchecked(hash));
     let program = Program::from_bytes(SUMS, Some("main")).unwrap();
-    let computed = crate::task_program_hash(&program.get_stripped_program().unwrap()).unwrap();
+    let computed = task_program_hash(&program.get_stripped_program().unwrap()).unwrap();
     assert_eq!(run.program_hash, computed);
     let pedersen = (1..=40_u64)
         .rev()
@@ -101,11 +105,10 @@ fn bytes_that_are_no_proof_are_refused_with_a_reason() {
     assert!(BlockProof::decode(&bytes[..bytes.len() / 2]).is_err());
     assert!(BlockProof::decode(&bytes[..12]).is_err());
     let bomb =
-        zstd::bulk::compress(&vec![0; usize::try_from(crate::MAX_DECODED_BYTES).unwrap() + 1], 1)
-            .unwrap();
+        zstd::bulk::compress(&vec![0; usize::try_from(MAX_DECODED_BYTES).unwrap() + 1], 1).unwrap();
     let bomb = [&bytes[..10], &bomb[..]].concat();
     assert!(matches!(BlockProof::decode(&bomb), Err(DecodeError::Bomb)));
-    let too_long = vec![0; crate::MAX_ENCODED_BYTES + 1];
+    let too_long = vec![0; MAX_ENCODED_BYTES + 1];
     assert!(matches!(BlockProof::decode(&too_long), Err(DecodeError::TooLong { .. })));
 }
 
@@ -149,7 +152,7 @@ fn a_true_proof_with_too_few_queries_is_refused() {
     settings.security.queries = 20;
     assert_eq!(settings.security.security_bits(), 46);
     let proof = Prover::new(settings).prove_task(sums(), None, &IgnoreProgress).unwrap().proof;
-    check_stark(proof.cairo.clone()).unwrap();
+    verify_cairo_ex::<Blake2sM31MerkleChannel>(proof.cairo.clone(), true).unwrap();
     assert!(matches!(verify(&proof), Err(VerifyError::Security { bits: 46, .. })));
 }
 
@@ -430,6 +433,6 @@ fn stages_come_in_order() {
         Program::from_bytes(&serde_json::to_vec(&program).unwrap(), Some("main")).unwrap();
     let task = Task::Cairo0Program(Cairo0Executable { program, program_input: None });
     let result = prover.prove_task(task, None, &|stage| seen.lock().unwrap().push(stage));
-    assert!(matches!(result, Err(crate::ProveError::Bootloader(_))));
+    assert!(matches!(result, Err(ProveError::Bootloader(_))));
     assert_eq!(*seen.lock().unwrap(), [Stage::Bootloader]);
 }

@@ -1,22 +1,21 @@
 //! What a worker does with a job whatever happens to it: a real bus, and fakes for the prover and the proof store.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sidereal_block_prover::Stage;
 use sidereal_bus::{Bus, BusConfig, JobFilter, JobState, NewJob};
 use sidereal_object_store::{FileSystemStore, ObjectKey};
+use sidereal_prover_worker::{
+    BusPicker, ExecuteError, Executed, Executor, Figures, Lifeline, Outcome, ProveJob, QUEUE,
+    Report, Reporter, Runner, SaveError, Saver, WorkerConfig,
+};
+use sidereal_service::Shutdown;
 use starknet_types_core::felt::Felt;
 use tonic::Status;
-
-use super::*;
-use crate::executor::Executed;
-use crate::heartbeat::Report;
-use crate::job::{ProveJob, QUEUE};
-use crate::picker::BusPicker;
-use crate::saver::Figures;
 
 /// How the fake prover ends.
 #[derive(Clone, Copy)]
