@@ -63,3 +63,12 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Largest piece of a proof in one message of a proof stream, in bytes.
 pub const PROOF_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Subject of [`events::BlockClosed`] on the bus.
+pub const BLOCK_CLOSED_SUBJECT: &str = "block.closed";
+
+/// Subject of [`events::ProofStored`] on the bus.
+pub const PROOF_STORED_SUBJECT: &str = "proof.stored";
+
+/// Work queue of [`events::ProveBlock`] on the bus.
+pub const PROVE_BLOCK_QUEUE: &str = "prove-block";

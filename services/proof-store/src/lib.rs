@@ -1,1 +1,24 @@
 //! Verifies, keeps and serves proofs; plans a job for every block without one.
+//!
+//! ```text
+//!  chain store ──every closed block──> planner ──job a block without proof──> bus ──> prover workers
+//!                                        ^ woken by block.closed, by a timer at the latest      │
+//!  gRPC, HTTP <── index + object store <── verified on entry <──────── PutProof ────────────────┘
+//! ```
+//!
+//! A proof is acknowledged when it was verified against the chain's own block and is durable: first the bytes
+//! in the object store, then the row in the index. A proof that was put twice is stored once.
+
+mod config;
+mod grpc;
+mod http;
+mod index;
+mod intake;
+mod planner;
+mod progress;
+mod service;
+
+pub use config::{DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
+pub use index::{IndexError, ProofIndex, StoredProof};
+pub use intake::{IntakeError, Intake};
+pub use service::{ProofStoreError, run};

@@ -1,1 +1,3 @@
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sidereal_service::launch("proof-store", sidereal_proof_store::run)
+}

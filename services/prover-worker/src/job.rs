@@ -7,7 +7,7 @@ use sidereal_proto::events;
 use starknet_types_core::felt::Felt;
 
 /// The work queue of blocks to be proven. The proof store fills it.
-pub const QUEUE: &str = "prove-block";
+pub const QUEUE: &str = sidereal_proto::PROVE_BLOCK_QUEUE;
 
 /// A block to be proven.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,222 @@
+//! The proof store's configuration.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use sidereal_bus::BusConfig;
+use sidereal_chain_store::ChainStoreLimits;
+use sidereal_object_store::ObjectStoreConfig;
+use sidereal_service::admin::AdminConfig;
+use sidereal_service::auth::AuthConfig;
+use sidereal_service::config::{Problems, ServiceConfig};
+use sidereal_service::grpc::ListenConfig;
+use starknet_api::core::ChainId;
+
+/// Everything the proof store can be told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProofStoreConfig {
+    /// `/live`, `/ready`, `/metrics`.
+    pub admin: AdminConfig,
+    /// The token that services share.
+    pub auth: AuthConfig,
+    /// Where `sidereal.proofs.v1` is served.
+    pub grpc: ListenConfig,
+    /// Where proofs are served to anybody.
+    pub http: HttpConfig,
+    /// The chain whose proofs these are.
+    pub chain: ChainConfig,
+    /// Which block has which proof.
+    pub database: DatabaseConfig,
+    /// The bytes of the proofs, and the witnesses.
+    pub object_store: ObjectStoreConfig,
+    /// The blocks, which the proof store only reads.
+    pub chain_store: ChainStoreConfig,
+    /// Where jobs go.
+    pub bus: BusConfig,
+    /// How jobs are planned.
+    pub planner: PlannerConfig,
+}
+
+impl Default for ProofStoreConfig {
+    fn default() -> Self {
+        Self {
+            admin: AdminConfig::on(9130),
+            auth: AuthConfig::default(),
+            grpc: ListenConfig::on(9030),
+            http: HttpConfig::default(),
+            chain: ChainConfig::default(),
+            database: DatabaseConfig::default(),
+            object_store: ObjectStoreConfig::default(),
+            chain_store: ChainStoreConfig::default(),
+            bus: BusConfig::default(),
+            planner: PlannerConfig::default(),
+        }
+    }
+}
+
+/// The `http` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address and port. What is served is public: blocks, witnesses and proofs.
+    pub listen: SocketAddr,
+    /// Allows an address that others can reach.
+    pub allow_remote: bool,
+    /// Requests in hand at the same time; more wait.
+    pub max_concurrent: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9031)),
+            allow_remote: false,
+            max_concurrent: 64,
+        }
+    }
+}
+
+/// The `chain` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainConfig {
+    /// The chain's id, 1 to 31 ASCII characters.
+    pub id: String,
+}
+
+impl Default for ChainConfig {
+    fn default() -> Self {
+        Self { id: "SN_SIDEREAL".to_owned() }
+    }
+}
+
+impl ChainConfig {
+    /// The id as Starknet's type.
+    pub fn chain_id(&self) -> ChainId {
+        ChainId::from(self.id.clone())
+    }
+}
+
+/// The `database` section: the proof store's own tables.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite://<file>` or `postgres://…`.
+    pub url: String,
+    /// Connections at the same time.
+    pub connections: u32,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: "sqlite://sidereal-data/proofs.db".to_owned(), connections: 8 }
+    }
+}
+
+/// The `chain_store` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChainStoreConfig {
+    /// `sqlite://<file>` or `postgres://…`.
+    pub url: String,
+    /// How long a start waits for the sequencer to create the store.
+    pub wait_for_schema_ms: u64,
+    /// Its bounds.
+    pub limits: ChainStoreLimits,
+}
+
+impl Default for ChainStoreConfig {
+    fn default() -> Self {
+        Self {
+            url: "sqlite://sidereal-data/chain.db".to_owned(),
+            wait_for_schema_ms: 120_000,
+            limits: ChainStoreLimits::default(),
+        }
+    }
+}
+
+/// The `planner` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlannerConfig {
+    /// The longest time between two looks for blocks without a proof.
+    pub period_ms: u64,
+    /// Jobs are planned for at most so many blocks past the first one without a proof.
+    pub window_blocks: u64,
+    /// Proofs that are verified at the same time.
+    pub verifications: u32,
+}
+
+impl Default for PlannerConfig {
+    fn default() -> Self {
+        Self { period_ms: 5_000, window_blocks: 10_000, verifications: 2 }
+    }
+}
+
+impl ServiceConfig for ProofStoreConfig {
+    fn validate(&self, problems: &mut Problems) {
+        self.admin.validate("admin", problems);
+        self.auth.validate("auth", problems);
+        self.grpc.validate("grpc", &self.auth, problems);
+        self.object_store.validate("object_store", problems);
+        self.bus.validate("bus", problems);
+        let http = &self.http;
+        problems.require(
+            "http",
+            "listen",
+            http.listen.ip().is_loopback() || http.allow_remote,
+            format!("is {}, which others can reach; that needs http.allow_remote", http.listen),
+        );
+        problems.in_range("http", "max_concurrent", http.max_concurrent as u64, 1..=10_000);
+        let id = &self.chain.id;
+        problems.require(
+            "chain",
+            "id",
+            (1..=31).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()),
+            "must have 1 to 31 visible ASCII characters",
+        );
+        for (section, url) in
+            [("database", &self.database.url), ("chain_store", &self.chain_store.url)]
+        {
+            problems.require(
+                section,
+                "url",
+                url.starts_with("sqlite://") || url.starts_with("postgres://"),
+                "is neither sqlite://<file> nor postgres://…",
+            );
+        }
+        problems.in_range("database", "connections", self.database.connections.into(), 1..=1_000);
+        let planner = &self.planner;
+        problems.in_range("planner", "period_ms", planner.period_ms, 100..=3_600_000);
+        problems.in_range("planner", "window_blocks", planner.window_blocks, 1..=1_000_000);
+        problems.in_range("planner", "verifications", planner.verifications.into(), 1..=64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pins down that the defaults are a configuration that can run.
+    #[test]
+    fn the_defaults_are_in_order() {
+        let mut problems = Problems::default();
+        ProofStoreConfig::default().validate(&mut problems);
+        assert_eq!(problems.found(), []);
+    }
+
+    /// Pins down that proofs are served to others only when that was said.
+    #[test]
+    fn a_public_address_needs_to_be_meant() {
+        let mut config = ProofStoreConfig::default();
+        config.http.listen = SocketAddr::from(([0, 0, 0, 0], 80));
+        let mut problems = Problems::default();
+        config.validate(&mut problems);
+        assert_eq!(problems.found().len(), 1);
+        config.http.allow_remote = true;
+        let mut problems = Problems::default();
+        config.validate(&mut problems);
+        assert_eq!(problems.found(), []);
+    }
+}

@@ -1,0 +1,149 @@
+//! Proofs and witnesses over HTTP, for anybody who wants to verify: read only.
+//!
+//! * `GET /proofs/{block}`: what is known of the block's proof, as JSON.
+//! * `GET /proofs/{block}/raw`: the proof, as `sidereal verify` reads it.
+//! * `GET /witnesses/{block}/raw`: the witness of the block.
+//! * `GET /transactions/{hash}/proof`: what is known of the proof of the transaction's block.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use sidereal_chain_store::{BlockSelector, ChainStore};
+use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
+use sidereal_service::error_chain;
+use starknet_api::block::BlockNumber;
+use starknet_api::transaction::TransactionHash;
+use starknet_types_core::felt::Felt;
+use tokio::sync::Semaphore;
+
+use crate::index::{ProofIndex, StoredProof};
+
+/// What the handlers read from.
+pub struct Readers {
+    pub chain: ChainStore,
+    pub index: ProofIndex,
+    pub objects: Arc<dyn ObjectStore>,
+    /// Bounds the requests in hand: a proof is a megabyte.
+    pub concurrent: Semaphore,
+}
+
+/// An answer that is not the thing asked for.
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.message }))).into_response()
+    }
+}
+
+impl Refusal {
+    fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, message: message.into() }
+    }
+
+    fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    /// The cause goes to the log; the caller learns that it is not its fault.
+    fn failed(operation: &'static str, error: &dyn std::error::Error) -> Self {
+        tracing::warn!(operation, error = %error_chain(error), "HTTP read failed");
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, message: format!("{operation} failed") }
+    }
+}
+
+/// The routes.
+pub fn router(readers: Arc<Readers>) -> Router {
+    Router::new()
+        .route("/proofs/{block}", get(proof_info))
+        .route("/proofs/{block}/raw", get(proof_bytes))
+        .route("/witnesses/{block}/raw", get(witness_bytes))
+        .route("/transactions/{hash}/proof", get(transaction_proof))
+        .with_state(readers)
+}
+
+async fn proof_info(
+    State(readers): State<Arc<Readers>>,
+    Path(block): Path<String>,
+) -> Result<Json<StoredProof>, Refusal> {
+    readers.proof(block_number(&block)?).await.map(Json)
+}
+
+async fn proof_bytes(
+    State(readers): State<Arc<Readers>>,
+    Path(block): Path<String>,
+) -> Result<Response, Refusal> {
+    let proof = readers.proof(block_number(&block)?).await?;
+    readers.bytes(&proof.key).await
+}
+
+async fn witness_bytes(
+    State(readers): State<Arc<Readers>>,
+    Path(block): Path<String>,
+) -> Result<Response, Refusal> {
+    let number = block_number(&block)?;
+    let stored = readers
+        .chain
+        .block(BlockSelector::Number(BlockNumber(number)))
+        .await
+        .map_err(|error| Refusal::failed("reading the block", &error))?
+        .ok_or_else(|| Refusal::not_found(format!("there is no block {number}")))?;
+    let key = stored
+        .witness_key
+        .ok_or_else(|| Refusal::not_found(format!("block {number} has no witness")))?;
+    readers.bytes(&key).await
+}
+
+async fn transaction_proof(
+    State(readers): State<Arc<Readers>>,
+    Path(hash): Path<String>,
+) -> Result<Json<StoredProof>, Refusal> {
+    let hash = Felt::from_hex(&hash)
+        .map_err(|_| Refusal::bad_request("a transaction hash is 0x and up to 64 digits"))?;
+    let position = readers
+        .chain
+        .transaction_position(&TransactionHash(hash))
+        .await
+        .map_err(|error| Refusal::failed("finding the transaction", &error))?
+        .ok_or_else(|| Refusal::not_found(format!("no closed block holds {hash:#x}")))?;
+    readers.proof(position.block_number.0).await.map(Json)
+}
+
+fn block_number(text: &str) -> Result<u64, Refusal> {
+    text.parse().map_err(|_| Refusal::bad_request(format!("{text:?} is no block number")))
+}
+
+impl Readers {
+    async fn proof(&self, block: u64) -> Result<StoredProof, Refusal> {
+        self.index
+            .by_number(block)
+            .await
+            .map_err(|error| Refusal::failed("reading the proof index", &error))?
+            .ok_or_else(|| Refusal::not_found(format!("block {block} has no proof yet")))
+    }
+
+    async fn bytes(&self, key: &str) -> Result<Response, Refusal> {
+        let _permit = self.concurrent.acquire().await.map_err(|_| Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: "the proof store is ending".to_owned(),
+        })?;
+        let key = ObjectKey::parse(key).map_err(|error| Refusal::failed("reading a key", &error))?;
+        match self.objects.get(&key).await {
+            Ok(bytes) => {
+                Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+            }
+            Err(ObjectStoreError::NotFound { .. }) => {
+                Err(Refusal::not_found(format!("{key} is not in the object store")))
+            }
+            Err(error) => Err(Refusal::failed("reading the object store", &error)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Taking a proof in: verified against the chain's own block, then durable, then acknowledged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use sidereal_block_prover::{
+    BlockClaim, BlockProof, BlockVerifyError, DecodeError, MAX_ENCODED_BYTES, os_chain,
+    verify_block,
+};
+use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
+use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
+use sidereal_service::{Classified, ErrorClass};
+use starknet_api::block::BlockNumber;
+use starknet_api::core::ChainId;
+use starknet_types_core::felt::Felt;
+use tokio::sync::Semaphore;
+
+use crate::index::{IndexError, ProofIndex, StoredProof};
+
+/// Why a proof was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    #[error("the proof of block {block} has {size} bytes, more than {MAX_ENCODED_BYTES}")]
+    TooLarge { block: u64, size: usize },
+    #[error("{announced} bytes were announced for the proof of block {block}, {received} came")]
+    Size { block: u64, announced: u64, received: usize },
+    #[error("block {block} is not proven: it is the genesis")]
+    Genesis { block: u64 },
+    #[error("this chain has no block {block} with hash {hash:#x}")]
+    UnknownBlock { block: u64, hash: Felt },
+    #[error("the proof of block {block} cannot be read")]
+    Decode {
+        block: u64,
+        #[source]
+        source: DecodeError,
+    },
+    #[error("the proof of block {block} is refused")]
+    Refused {
+        block: u64,
+        #[source]
+        source: Box<BlockVerifyError>,
+    },
+    #[error("the chain's id cannot be written as a field element")]
+    ChainId(#[source] sidereal_block_prover::BlockError),
+    #[error("the verification of the proof of block {block} was cut off")]
+    CutOff {
+        block: u64,
+        #[source]
+        source: tokio::task::JoinError,
+    },
+    #[error("reading block {block} from the chain store failed")]
+    ChainStore {
+        block: u64,
+        #[source]
+        source: ChainStoreError,
+    },
+    #[error("storing the proof of block {block} failed")]
+    ObjectStore {
+        block: u64,
+        #[source]
+        source: ObjectStoreError,
+    },
+    #[error("adding the proof of block {block} to the index failed")]
+    Index {
+        block: u64,
+        #[source]
+        source: IndexError,
+    },
+    #[error("the proof store is ending")]
+    Ending,
+}
+
+impl Classified for IntakeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::TooLarge { .. }
+            | Self::Size { .. }
+            | Self::Genesis { .. }
+            | Self::Decode { .. }
+            | Self::Refused { .. } => ErrorClass::Invalid,
+            Self::UnknownBlock { .. } => ErrorClass::NotFound,
+            Self::ChainId(_) | Self::CutOff { .. } => ErrorClass::Internal,
+            Self::ChainStore { .. } | Self::Index { .. } | Self::Ending => ErrorClass::Unavailable,
+            Self::ObjectStore { source, .. } => source.class(),
+        }
+    }
+}
+
+/// What a worker says about its proof. None of it is believed but the figures, which are only shown.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    pub block_number: u64,
+    pub block_hash: Felt,
+    pub size_bytes: u64,
+    pub worker: String,
+    pub cairo_steps: u64,
+    pub total_ms: u64,
+    pub prove_ms: u64,
+    pub peak_memory_bytes: u64,
+}
+
+/// Longest worker name that is kept, in bytes.
+const MAX_WORKER_BYTES: usize = 128;
+
+/// Verifies and stores.
+pub struct Intake {
+    pub chain_id: ChainId,
+    pub chain: ChainStore,
+    pub objects: Arc<dyn ObjectStore>,
+    pub index: ProofIndex,
+    /// Bounds the verifications that run at the same time.
+    pub verifications: Semaphore,
+}
+
+impl Intake {
+    /// Returns when the proof is verified and durable. A block that has a proof keeps it: the new one is
+    /// verified all the same, so that a worker learns when it makes wrong ones.
+    pub async fn take(&self, offer: Offer, bytes: Bytes) -> Result<StoredProof, IntakeError> {
+        let block = offer.block_number;
+        if bytes.len() > MAX_ENCODED_BYTES {
+            return Err(IntakeError::TooLarge { block, size: bytes.len() });
+        }
+        if bytes.len() as u64 != offer.size_bytes {
+            return Err(IntakeError::Size {
+                block,
+                announced: offer.size_bytes,
+                received: bytes.len(),
+            });
+        }
+        let claim = self.claim(block, offer.block_hash).await?;
+        let permit = self.verifications.acquire().await.map_err(|_| IntakeError::Ending)?;
+        let proof_bytes = bytes.clone();
+        tokio::task::spawn_blocking(move || {
+            let proof = BlockProof::decode(&proof_bytes)
+                .map_err(|source| IntakeError::Decode { block, source })?;
+            verify_block(&proof, &claim)
+                .map(|_| ())
+                .map_err(|source| IntakeError::Refused { block, source: Box::new(source) })
+        })
+        .await
+        .map_err(|source| IntakeError::CutOff { block, source })??;
+        drop(permit);
+
+        let index_failed = |source| IntakeError::Index { block, source };
+        if let Some(stored) = self.index.by_number(block).await.map_err(index_failed)? {
+            return Ok(stored);
+        }
+        let key = ObjectKey::proof(block, offer.block_hash);
+        let stored = StoredProof {
+            block_number: block,
+            block_hash: offer.block_hash,
+            digest: hex::encode(Sha256::digest(&bytes)),
+            size_bytes: bytes.len() as u64,
+            key: key.to_string(),
+            stored_at: now_s(),
+            worker: offer.worker.chars().take(MAX_WORKER_BYTES / 4).collect(),
+            cairo_steps: offer.cairo_steps,
+            total_ms: offer.total_ms,
+            prove_ms: offer.prove_ms,
+            peak_memory_bytes: offer.peak_memory_bytes,
+        };
+        self.objects
+            .put(&key, bytes)
+            .await
+            .map_err(|source| IntakeError::ObjectStore { block, source })?;
+        self.index.insert(&stored).await.map_err(index_failed)?;
+        tracing::info!(block, worker = stored.worker, bytes = stored.size_bytes, "proof stored");
+        Ok(stored)
+    }
+
+    /// What the chain store says of the block: what the proof must say, too.
+    async fn claim(&self, number: u64, hash: Felt) -> Result<BlockClaim, IntakeError> {
+        let read = |selected: u64| async move {
+            self.chain
+                .block(BlockSelector::Number(BlockNumber(selected)))
+                .await
+                .map_err(|source| IntakeError::ChainStore { block: selected, source })
+        };
+        let parent_number =
+            number.checked_sub(1).ok_or(IntakeError::Genesis { block: number })?;
+        let unknown = || IntakeError::UnknownBlock { block: number, hash };
+        let block = read(number).await?.filter(|block| block.hash.0 == hash).ok_or_else(unknown)?;
+        let parent = read(parent_number).await?.ok_or_else(unknown)?;
+        Ok(BlockClaim {
+            number,
+            hash,
+            parent_hash: parent.hash.0,
+            previous_state_root: parent.state_roots.global_root().0,
+            state_root: block.state_roots.global_root().0,
+            chain: os_chain(&self.chain_id).map_err(IntakeError::ChainId)?,
+        })
+    }
+}
+
+fn now_s() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}

@@ -1,0 +1,169 @@
+//! The planner: every closed block without a proof has a job, whatever events were lost.
+//!
+//! ```text
+//!   block closed ──pass──> no job ──enqueue──> queued ──pull──> running ──PutProof, ack──> proven
+//!                                                ^                │ failed, deliveries left
+//!                                                +────────────────┤
+//!                                                ^                │ failed for good, or too often
+//!                                                +── requeue ── parked
+//! ```
+//!
+//! A pass reads full state: blocks from the chain store, proofs from the index. Enqueueing is idempotent, and
+//! a parked job stays parked until somebody puts it back: it holds back no other block.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prost::Message as _;
+use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob, Subscribe};
+use sidereal_chain_store::{ChainStore, ChainStoreError, StoredBlock};
+use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVE_BLOCK_QUEUE, events};
+use sidereal_service::telemetry::inject_headers;
+use sidereal_service::{Pass, Reconciler, Shutdown, Waker, error_chain};
+use starknet_api::block::BlockNumber;
+
+use crate::index::{IndexError, ProofIndex};
+
+/// Blocks that one pass looks at.
+const PAGE: u32 = 256;
+/// Wait before a broken subscription is opened again.
+const RESUBSCRIBE: Duration = Duration::from_secs(1);
+
+/// A pass failed; the next one begins anew.
+#[derive(Debug, thiserror::Error)]
+pub enum PlannerError {
+    #[error("reading closed blocks failed")]
+    ChainStore(#[source] ChainStoreError),
+    #[error("reading stored proofs failed")]
+    Index(#[source] IndexError),
+    #[error("planning the job of block {block} failed")]
+    Enqueue {
+        block: u64,
+        #[source]
+        source: BusError,
+    },
+}
+
+/// Plans jobs.
+pub struct Planner {
+    pub chain: ChainStore,
+    pub index: ProofIndex,
+    pub bus: Arc<dyn Bus>,
+    pub window_blocks: u64,
+    /// Every block from 1 up to but without this one has a proof. Only a saving: a start begins with 1.
+    pub unproven_from: AtomicU64,
+    /// Blocks up to but without this one were looked at since the last full look.
+    pub cursor: AtomicU64,
+}
+
+/// A job's id: one a block, so that planning it again is harmless.
+pub fn job_id(block: &StoredBlock) -> String {
+    format!("{:064x}", block.hash.0)
+}
+
+impl Planner {
+    /// Looks at one page of blocks; [`Pass::More`] when there are further ones.
+    pub async fn pass(&self) -> Result<Pass, PlannerError> {
+        let low = self.unproven_from.load(Ordering::Relaxed);
+        let first = self.cursor.load(Ordering::Relaxed).max(low);
+        let blocks = self
+            .chain
+            .blocks_from(BlockNumber(first), PAGE)
+            .await
+            .map_err(PlannerError::ChainStore)?;
+        let proven = self.index.from(first, PAGE).await.map_err(PlannerError::Index)?;
+        let mut proven = proven.into_iter().map(|proof| proof.block_number).peekable();
+        let mut contiguous = first == low;
+        for block in &blocks {
+            let number = block.number().0;
+            while proven.next_if(|proven| *proven < number).is_some() {}
+            if proven.peek() == Some(&number) {
+                if contiguous {
+                    self.unproven_from.store(number + 1, Ordering::Relaxed);
+                }
+                continue;
+            }
+            contiguous = false;
+            if number >= low.saturating_add(self.window_blocks) {
+                self.cursor.store(0, Ordering::Relaxed);
+                return Ok(Pass::Done);
+            }
+            self.plan(block).await?;
+        }
+        let last = blocks.last().map(|block| block.number().0);
+        let full = u32::try_from(blocks.len()).is_ok_and(|count| count == PAGE);
+        match last {
+            Some(last) if full => {
+                self.cursor.store(last + 1, Ordering::Relaxed);
+                Ok(Pass::More)
+            }
+            _ => {
+                self.cursor.store(0, Ordering::Relaxed);
+                Ok(Pass::Done)
+            }
+        }
+    }
+
+    async fn plan(&self, block: &StoredBlock) -> Result<(), PlannerError> {
+        let number = block.number().0;
+        // Only the genesis has no witness, and it is below the first block that is looked at.
+        let Some(witness_key) = block.witness_key.clone() else { return Ok(()) };
+        let payload = events::ProveBlock {
+            block_number: number,
+            block_hash: block.hash.0.to_bytes_be().to_vec(),
+            witness_key,
+        };
+        let mut headers = Headers::new();
+        inject_headers(&mut headers);
+        let job = NewJob {
+            queue: PROVE_BLOCK_QUEUE.to_owned(),
+            job_id: job_id(block),
+            payload: payload.encode_to_vec().into(),
+            headers,
+        };
+        let enqueued = self
+            .bus
+            .enqueue(job)
+            .await
+            .map_err(|source| PlannerError::Enqueue { block: number, source })?;
+        if enqueued == Enqueued::Added {
+            tracing::info!(block = number, "proving job planned");
+        }
+        Ok(())
+    }
+
+    /// Starts the reconciler.
+    pub fn start(self: Arc<Self>, period: Duration, waker: Waker, shutdown: &Shutdown) {
+        Reconciler::new("proof planner", period).spawn(shutdown, waker, move || {
+            let planner = Arc::clone(&self);
+            async move { planner.pass().await }
+        });
+    }
+}
+
+/// Wakes the planner at each closed block. Only a wake: what was missed, the planner's timer covers.
+pub fn wake_on_blocks(bus: Arc<dyn Bus>, waker: Waker, shutdown: &Shutdown) {
+    let stop = shutdown.clone();
+    shutdown.spawn("block.closed consumer", async move {
+        while !stop.is_triggered() {
+            let followed = tokio::select! {
+                () = stop.triggered() => return,
+                followed = follow(bus.as_ref(), &waker) => followed,
+            };
+            if let Err(error) = followed {
+                tracing::warn!(error = %error_chain(&error), "following closed blocks failed");
+            }
+            tokio::time::sleep(RESUBSCRIBE).await;
+        }
+    });
+}
+
+async fn follow(bus: &dyn Bus, waker: &Waker) -> Result<(), BusError> {
+    let mut subscription = bus.subscribe(Subscribe::ephemeral(BLOCK_CLOSED_SUBJECT)).await?;
+    loop {
+        let delivery = subscription.next().await?;
+        waker.wake();
+        delivery.ack().await?;
+    }
+}
