@@ -54,9 +54,20 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// `postgres://…` of a database; the same after a restart.
-    pub fn url(&self) -> String {
-        format!("postgres://sidereal@127.0.0.1:{}/postgres", self.port)
+    /// Makes a database and returns its `postgres://…`, which stays the same after a restart.
+    pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
+        let made = self
+            .command("createdb")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "sidereal", name])
+            .output()
+            .context("running createdb")?;
+        anyhow::ensure!(
+            made.status.success(),
+            "createdb {name} ended with {}: {}",
+            made.status,
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Ok(format!("postgres://sidereal@127.0.0.1:{}/{name}", self.port))
     }
 
     /// Kills the server, as a crash would, and starts it on the same data. It recovers from its log.

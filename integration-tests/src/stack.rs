@@ -122,7 +122,8 @@ impl SeparateStack {
             found.map(|(_, ports)| *ports).with_context(|| format!("{wanted} has no ports"))
         };
         let configuration = Configuration {
-            postgres: postgres.url(),
+            chain_database: postgres.create_database("chain")?,
+            proofs_database: postgres.create_database("proofs")?,
             nats: nats.url(),
             objects: utf8(&objects)?.to_owned(),
             contracts: utf8(&installed::contracts()?)?.to_owned(),
@@ -232,7 +233,8 @@ impl SeparateStack {
 
 /// What the configuration files of the services have in common.
 struct Configuration {
-    postgres: String,
+    chain_database: String,
+    proofs_database: String,
     nats: String,
     objects: String,
     contracts: String,
@@ -248,7 +250,7 @@ impl Configuration {
     fn toml(&self, service: Service, ports: Ports) -> String {
         let admin = format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", ports.admin);
         let grpc = format!("[grpc]\nlisten = \"127.0.0.1:{}\"\n", ports.grpc);
-        let chain_store = format!("[chain_store]\nurl = \"{}\"\n", self.postgres);
+        let chain_store = format!("[chain_store]\nurl = \"{}\"\n", self.chain_database);
         let object_store = format!("[object_store]\nurl = \"file:{}\"\n", self.objects);
         // A killed worker's job comes back after the lease; a test does not want to wait long for that.
         let bus = format!(
@@ -294,7 +296,7 @@ impl Configuration {
                 object_store,
                 bus,
                 format!("[http]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
-                format!("[database]\nurl = \"{}\"\n", self.postgres),
+                format!("[database]\nurl = \"{}\"\n", self.proofs_database),
             ],
             Service::ProverWorker => {
                 vec![admin, object_store, bus, to("proof_store", self.proof_store.grpc)]
