@@ -315,6 +315,7 @@ impl BlockExecutor {
                 constants,
                 info.receipt.gas.l2_gas,
             );
+        self.state.check().map_err(state_error)?;
         match room {
             Ok(()) => {
                 state.commit();
