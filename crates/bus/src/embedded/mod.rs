@@ -51,18 +51,39 @@ impl EmbeddedBus {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(20))
-            .connect_with(options)
-            .await
-            .map_err(|error| BusError::failed("opening", file, error))?;
+        let pool =
+            open_pool(options).await.map_err(|error| BusError::failed("opening", file, error))?;
         sqlx::migrate!("./migrations")
             .run(&pool)
             .await
             .map_err(|error| BusError::failed("migrating", file, error))?;
         let changed = shared_notify(file);
         Ok(Self { inner: Arc::new(Inner { pool, config: config.clone(), changed }) })
+    }
+}
+
+/// SQLite does not wait for another opener of a new file that switches it to the write-ahead log, whatever the busy
+/// timeout: then this one tries again, for as long as that timeout.
+async fn open_pool(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    const TRIES: u32 = 200;
+    let mut tries = 0;
+    loop {
+        let opened = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(20))
+            .connect_with(options.clone())
+            .await;
+        match opened {
+            Err(sqlx::Error::Database(error))
+                // SQLITE_BUSY, also with an extended code above its lowest byte.
+                if tries < TRIES
+                    && error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5) =>
+            {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => return other,
+        }
     }
 }
 
