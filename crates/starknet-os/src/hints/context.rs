@@ -71,14 +71,26 @@ impl HintContext<'_, '_> {
         )?)
     }
 
-    /// A field of the struct that the variable points at: a number.
-    pub(crate) fn field(&self, name: &str, offset: usize) -> Result<Felt, HintFailure> {
-        Ok(self.vm.get_integer((self.ptr(name)? + offset)?)?.into_owned())
+    /// Where the struct is that the variable is, or points at: Cairo writes `x.field` for both.
+    fn base(&self, name: &str) -> Result<Relocatable, HintFailure> {
+        let reference = self.data.ids_data.get(name);
+        let cairo_type = reference.and_then(|reference| reference.cairo_type.as_deref());
+        match cairo_type {
+            Some(cairo_type) if !cairo_type.ends_with('*') && cairo_type != "felt" => {
+                self.address(name)
+            }
+            _ => self.ptr(name),
+        }
     }
 
-    /// A field of the struct that the variable points at: a pointer.
+    /// A field of the struct that the variable is, or points at: a number.
+    pub(crate) fn field(&self, name: &str, offset: usize) -> Result<Felt, HintFailure> {
+        Ok(self.vm.get_integer((self.base(name)? + offset)?)?.into_owned())
+    }
+
+    /// A field of the struct that the variable is, or points at: a pointer.
     pub(crate) fn field_ptr(&self, name: &str, offset: usize) -> Result<Relocatable, HintFailure> {
-        Ok(self.vm.get_relocatable((self.ptr(name)? + offset)?)?)
+        Ok(self.vm.get_relocatable((self.base(name)? + offset)?)?)
     }
 
     /// Assigns to a variable.
