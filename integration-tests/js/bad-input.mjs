@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Account, CallData, RpcError, RpcProvider, cairo } from 'starknet';
 
-const STRK = '0x04718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d';
+const STRK = '0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d';
 const { SIDEREAL_RPC, SIDEREAL_ACCOUNT, SIDEREAL_KEY, SIDEREAL_CONTRACTS, SIDEREAL_OUTPUT } = process.env;
 const provider = new RpcProvider({ nodeUrl: SIDEREAL_RPC });
 const account = new Account({ provider, address: SIDEREAL_ACCOUNT, signer: SIDEREAL_KEY, cairoVersion: '1' });

@@ -12,7 +12,7 @@ import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Account, CallData, RpcError, RpcProvider, cairo, num } from 'starknet';
 
-const STRK = '0x04718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d';
+const STRK = '0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d';
 // No chain of a test is down for so long.
 const MAX_TRIES = 600;
 const RETRY_MS = 250;

@@ -105,9 +105,7 @@ async def declare_and_deploy(account: Account) -> Contract:
     )
     await succeeded(declared.hash)
     stored = await CLIENT.get_class_by_hash(declared.class_hash)
-    assert [int(felt, 16) for felt in stored.sierra_program] == [
-        int(felt, 16) for felt in sierra["sierra_program"]
-    ]
+    assert stored.sierra_program == [int(felt, 16) for felt in sierra["sierra_program"]]
 
     step("deploying it")
     deployed = await declared.deploy_v3(auto_estimate=True)
