@@ -7,9 +7,13 @@ use std::sync::Arc;
 use common::{accepted, check_in_full, contract_of_class, deploy, reverted};
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::genesis::DevAccount;
-use sidereal_execution::testing::{Call, TestBlock, TestChain, contract, declare, invoke};
+use sidereal_execution::limits::BlockLimits;
+use sidereal_execution::testing::{Call, TestBlock, TestChain, contract, declare, invoke, sign};
+use sidereal_execution::transaction::BlockTransaction;
 use starknet_api::abi::abi_utils::selector_from_name;
 use starknet_api::core::{ClassHash, ContractAddress};
+use starknet_api::transaction::fields::ValidResourceBounds;
+use starknet_api::transaction::{InvokeTransaction, Transaction};
 use starknet_types_core::felt::Felt;
 
 /// A chain with two instances of `probe`.
@@ -42,11 +46,28 @@ impl Probed {
         Call { to: self.probe, function, calldata: calldata.to_vec() }
     }
 
-    /// A block with one transaction that makes these calls.
+    /// A block with a transaction that makes these calls, and with one of another account that reads.
     fn block(&mut self, calls: &[Call]) -> TestBlock {
-        let block = self.chain.block(&[invoke(&self.account, self.nonce, calls)]);
+        let read = self.call("storage_read", &felts([1]));
+        let reader = self.chain.account(1).clone();
+        let transactions = [
+            self.generous(invoke(&self.account, self.nonce, calls), self.account.private_key),
+            invoke(&reader, self.nonce - 3, &[read]),
+        ];
         self.nonce += 1;
-        block
+        self.chain.limited_block(&transactions, BlockLimits::none())
+    }
+
+    /// The transaction with bounds that also cover messages to L1, signed again.
+    fn generous(&self, transaction: BlockTransaction, private_key: Felt) -> BlockTransaction {
+        let Transaction::Invoke(InvokeTransaction::V3(mut invoke)) = transaction.transaction else {
+            panic!("only invokes are made here")
+        };
+        let ValidResourceBounds::AllResources(bounds) = &mut invoke.resource_bounds else {
+            panic!("the bounds are of all resources")
+        };
+        bounds.l1_gas.max_amount.0 *= 100;
+        sign(Transaction::Invoke(InvokeTransaction::V3(invoke)), private_key)
     }
 
     /// A block whose calls must succeed, and whose run must agree.
@@ -156,7 +177,7 @@ fn a_reverted_transaction() {
         probed.call("write_and_panic", &felts([3, 4])),
     ];
     let block = probed.block(&calls);
-    assert_eq!(reverted(&block), [true]);
+    assert_eq!(reverted(&block), [true, false]);
     check_in_full(&block.witness);
 }
 
@@ -173,7 +194,7 @@ fn deployments() {
         .run(&[probed.call("deploy", &arguments(10, 0)), probed.call("deploy", &arguments(11, 1))]);
     let again = [probed.call("deploy", &arguments(10, 0))];
     let block = probed.block(&again);
-    assert_eq!(reverted(&block), [true]);
+    assert_eq!(reverted(&block), [true, false]);
     check_in_full(&block.witness);
 }
 
@@ -214,7 +235,7 @@ fn block_hashes() {
     let mut probed = Probed::new();
     let too_recent = [probed.call("block_hash", &felts([1]))];
     let block = probed.block(&too_recent);
-    assert_eq!(reverted(&block), [true]);
+    assert_eq!(reverted(&block), [true, false]);
     check_in_full(&block.witness);
     let own = *probed.probe.0.key();
     probed.run(&[probed.call("call_catching", &inner(own, "block_hash", &felts([1])))]);

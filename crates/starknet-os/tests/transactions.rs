@@ -48,7 +48,8 @@ fn a_cell_that_becomes_zero_runs() {
     let counter = contract("counter");
     chain.classes.insert(Arc::new(counter.clone()));
     accepted(&chain.block(&[declare(&alice, 0, &counter)]));
-    let block = chain.block(&[invoke(&alice, 1, &[deploy(counter.class_hash(), 1, &[])])]);
+    let block =
+        chain.block(&[invoke(&alice, 1, &[deploy(counter.class_hash(), 1, &[Felt::ZERO])])]);
     accepted(&block);
     let address = contract_of_class(&block, counter.class_hash());
     let count =
@@ -78,7 +79,8 @@ fn all_kinds_of_transactions_run() {
         deploy_account(&carol, account_class),
     ]);
     accepted(&first);
-    let second = chain.block(&[invoke(&carol, 1, &[deploy(counter.class_hash(), 9, &[])])]);
+    let second =
+        chain.block(&[invoke(&carol, 1, &[deploy(counter.class_hash(), 9, &[Felt::ZERO])])]);
     accepted(&second);
     let address = contract_of_class(&second, counter.class_hash());
     let count =
@@ -103,7 +105,7 @@ fn a_class_is_used_in_the_block_that_declares_it() {
     chain.classes.insert(Arc::new(counter.clone()));
     let block = chain.block(&[
         declare(&bob, 0, &counter),
-        invoke(&alice, 0, &[deploy(counter.class_hash(), 9, &[])]),
+        invoke(&alice, 0, &[deploy(counter.class_hash(), 9, &[Felt::ZERO])]),
     ]);
     accepted(&block);
     check_in_all_forms(&block.witness);

@@ -25,6 +25,7 @@ pub(super) const HINTS: &[Hint] = &[
     Hint::new("accaf4987ecec90a", "secp256r1_pack_x", secp256r1_pack_x),
     Hint::new("933c478e50aeb56c", "secp256r1_invert_x", secp256r1_invert_x),
     Hint::new("18ac9e183133ad2c", "secp256r1_reduce", secp256r1_reduce),
+    Hint::new("791ff12a6770dd01", "secp256r1_slope", secp256r1_slope),
     Hint::new("29221240d870f9fc", "secp256r1_double_x", secp256r1_double_x),
     Hint::new("575603f716db7896", "secp256r1_double_y", secp256r1_double_y),
     Hint::new("6e9f64ce395d70d6", "scalar_nibbles", scalar_nibbles),
@@ -145,8 +146,8 @@ fn secp256r1_reduce(ctx: &mut HintContext<'_, '_>) -> HintResult {
 }
 
 /// Where the coordinates of a point are from its address: x, then y, three limbs each.
-fn point(ctx: &HintContext<'_, '_>) -> Result<(BigInt, BigInt), HintFailure> {
-    let address = ctx.address("point")?;
+fn point(ctx: &HintContext<'_, '_>, name: &str) -> Result<(BigInt, BigInt), HintFailure> {
+    let address = ctx.address(name)?;
     let mut coordinates = [BigInt::zero(), BigInt::zero()];
     for (index, coordinate) in coordinates.iter_mut().enumerate() {
         for limb in (0..3).rev() {
@@ -158,10 +159,26 @@ fn point(ctx: &HintContext<'_, '_>) -> Result<(BigInt, BigInt), HintFailure> {
     Ok((x, y))
 }
 
+/// Guesses the slope of the line through two points. cairo-vm knows this hint, but looks for the prime under
+/// a name that nothing assigns.
+fn secp256r1_slope(ctx: &mut HintContext<'_, '_>) -> HintResult {
+    let (x0, y0) = point(ctx, "point0")?;
+    let (x1, y1) = point(ctx, "point1")?;
+    let run: BigInt = x0 - x1;
+    let inverse = run.mod_floor(&SECP256R1.prime).modinv(&SECP256R1.prime);
+    let inverse =
+        inverse.ok_or(HintFailure::Unsupported { what: "the slope of a vertical line" })?;
+    let slope: BigInt = (y0 - y1) * inverse;
+    let slope = slope.mod_floor(&SECP256R1.prime);
+    ctx.scopes.insert_value("value", slope.clone());
+    ctx.scopes.insert_value("slope", slope);
+    Ok(())
+}
+
 /// Guesses x of a doubled point.
 fn secp256r1_double_x(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let slope = pack(ctx, "slope")?;
-    let (x, y) = point(ctx)?;
+    let (x, y) = point(ctx, "point")?;
     let new_x: BigInt = &slope * &slope - BigInt::from(2) * &x;
     let new_x = new_x.mod_floor(&SECP256R1.prime);
     ctx.scopes.insert_value("value", new_x.clone());
