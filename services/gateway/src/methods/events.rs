@@ -186,6 +186,8 @@ impl Page<'_> {
         match block {
             // The block that the token was in has been closed: its events are where the store has them.
             Some(block) if block < number => self.fill_closed_since(block, skip).await,
+            // No token of ours is ahead of the chain.
+            Some(block) if block > number => Err(RpcError::InvalidContinuationToken),
             _ => {
                 let (taken_before, filter) = (self.events.len(), self.filter.clone());
                 let events = matching(&filter, &open.transactions, &open.receipts);

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use crate::stack::{SPEC, Stack};
 
-/// The response's error code; a result is `None`.
+/// The response's error code; a result is `None`. Of a batch, that of its first response.
 fn code(text: &str) -> Option<i64> {
     let response: Value =
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+    let response = response.get(0).unwrap_or(&response);
     response.get("error").map(|error| error["code"].as_i64().unwrap())
 }
 
