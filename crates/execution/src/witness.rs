@@ -181,7 +181,10 @@ impl BlockWitness {
         let block = execution.environment.number.0;
         let class_error = |source| WitnessError::Class { block, source };
         let declared = &execution.state_diff.class_hash_to_compiled_class_hash;
-        let needed = execution.executed_classes.iter().chain(declared.keys());
+        // A class without a constructor is looked up when it is deployed, and one that replaces another is, too; neither
+        // runs then.
+        let given = execution.state_diff.deployed_contracts.values();
+        let needed = execution.executed_classes.iter().chain(declared.keys()).chain(given);
         let mut classes = BTreeMap::new();
         for class_hash in needed {
             if classes.contains_key(class_hash) {
