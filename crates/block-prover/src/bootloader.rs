@@ -175,9 +175,10 @@ impl BootloaderRun {
             },
             output_preimage_dump_path: preimage_file.path().to_path_buf(),
         };
-        // S-two pads by itself, and the adapter relocates by itself.
+        // The layout has no `ec_op` and no `keccak`: where they are missing, the bootloader executes them in Cairo, and
+        // the small preprocessed trace has no component for them. S-two pads by itself, and the adapter relocates.
         let config = RunMode::Proof {
-            layout: LayoutName::all_cairo_stwo,
+            layout: LayoutName::stwo_no_ecop,
             dynamic_layout_params: None,
             disable_trace_padding: true,
             relocate_mem: false,
