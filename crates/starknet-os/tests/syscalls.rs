@@ -198,14 +198,13 @@ fn deployments() {
     check_in_full(&block.witness);
 }
 
-/// A deployment within a call that fails is undone.
+/// A contract is deployed by a call within a call.
 #[test]
-fn a_reverted_deployment() {
+fn a_deployment_by_an_inner_call() {
     let mut probed = Probed::new();
     let own = *probed.probe.0.key();
     let deploy = [probed.class_hash.0, Felt::from(10), Felt::ZERO, Felt::ONE];
-    let deploy_twice = inner(own, "deploy", &deploy);
-    probed.run(&[probed.call("call", &deploy_twice)]);
+    probed.run(&[probed.call("call", &inner(own, "deploy", &deploy))]);
 }
 
 /// A contract replaces its class; the class of a contract is read.
