@@ -165,7 +165,7 @@ impl BlockExecutor {
             receipts: Vec::new(),
             infos: Vec::new(),
             keep_infos: false,
-            load: LoadCounter::default(),
+            load: LoadCounter::of_empty_block(),
             full: false,
         })
     }
@@ -344,6 +344,12 @@ impl BlockExecutor {
         mut self,
     ) -> Result<(BlockExecution, Vec<TransactionExecutionInfo>), EngineError> {
         let block = self.environment.number.0;
+        // What transactions looked up, whether it ran to its end or not: StarknetOS runs what was reverted, too, and
+        // looks up a class that has no constructor.
+        let mut executed_classes = self.load.classes;
+        if let Some(state) = &self.executor.block_state {
+            executed_classes.extend(state.class_hash_to_class.borrow().keys());
+        }
         let summary = self
             .executor
             .finalize()
@@ -354,7 +360,7 @@ impl BlockExecutor {
             receipts: self.receipts,
             state_diff: sorted(ThinStateDiff::from(summary.state_diff)),
             initial_reads: initial_reads(summary.initial_reads),
-            executed_classes: self.load.classes,
+            executed_classes,
             proof_load: self.load.total,
         };
         Ok((execution, self.infos))
@@ -375,7 +381,6 @@ pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<
 }
 
 /// Counts what the block's proof will hold.
-#[derive(Default)]
 struct LoadCounter {
     total: ProofLoad,
     visited: HashSet<StorageEntry>,
@@ -392,6 +397,15 @@ struct AddedLoad {
 }
 
 impl LoadCounter {
+    fn of_empty_block() -> Self {
+        Self {
+            total: EMPTY_BLOCK_LOAD,
+            visited: HashSet::new(),
+            written: HashSet::new(),
+            classes: BTreeSet::new(),
+        }
+    }
+
     fn of_transaction(
         &self,
         info: &TransactionExecutionInfo,
@@ -400,9 +414,6 @@ impl LoadCounter {
         state: &impl StateReader,
     ) -> Result<AddedLoad, StateError> {
         let mut load = ProofLoad::default();
-        if self.total == ProofLoad::default() {
-            load = EMPTY_BLOCK_LOAD;
-        }
         let computation = &info.receipt.resources.computation;
         let vm = computation.total_extended_vm_resources().vm_resources;
         let gas = computation.sierra_gas.0.saturating_add(computation.reverted_sierra_gas.0);
