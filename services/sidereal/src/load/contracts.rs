@@ -67,10 +67,6 @@ impl Targets {
         }
     }
 
-    /// How many kinds of calls there are.
-    pub fn kinds(&self) -> u64 {
-        self.calls.len() as u64
-    }
 }
 
 fn strk() -> ContractAddress {
@@ -129,7 +125,7 @@ async fn deployed(
     })
     .await?
     .with_context(|| format!("cannot compile the sample contract {name}"))?;
-    let class_hash = compiled.class.class_hash();
+    let class_hash = compiled.class_hash;
     let address = calculate_contract_address(
         ContractAddressSalt(SALT),
         class_hash,
@@ -153,7 +149,7 @@ async fn deployed(
     if declared.is_err() {
         println!("declaring the sample contract {name} ({:#x})", class_hash.0);
         let declare = deployer.declare(
-            (*compiled.class.sierra).clone(),
+            compiled.sierra.clone(),
             class_hash,
             compiled.compiled_class_hash,
             nonce(rpc, deployer).await?,

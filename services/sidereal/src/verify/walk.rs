@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use sidereal_block_prover::{BlockProof, DecodeError, MIN_SECURITY_BITS, VerifiedRun, VerifyError};
+use sidereal_block_prover::{
+    BlockError, BlockProof, DecodeError, MIN_SECURITY_BITS, STARKNET_OS_BLAKE_HASH, VerifiedRun,
+    VerifyError, committed, os_chain,
+};
 use sidereal_execution::replay::{ReplayError, ReplayedBlock, replay};
 use sidereal_execution::transaction::TransactionError;
 use sidereal_execution::witness::{BlockWitness, WitnessError, WitnessLimits};
-use sidereal_starknet_os::{CheckError, Committed, OsOutput, OutputError, PROGRAM_HASH};
+use sidereal_starknet_os::{CheckError, OsOutput, OutputError, PROGRAM_HASH};
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
@@ -79,12 +82,16 @@ pub enum BrokenLink {
     Replay(#[source] ReplayError),
     #[error("the proof cannot be read")]
     ProofBytes(#[source] DecodeError),
-    #[error("the proof is of the program {found:#x}, and StarknetOS 0.13.5 is {PROGRAM_HASH:#x}")]
+    #[error(
+        "the proof is of the program {found:#x}, and StarknetOS 0.13.5 is {STARKNET_OS_BLAKE_HASH:#x} (Blake2s)"
+    )]
     Program { found: Felt },
     #[error("the STARK proof does not verify")]
     Proof(#[source] VerifyError),
     #[error("what the proof says cannot be read as an output of StarknetOS")]
     OutputBytes(#[source] OutputError),
+    #[error("the chain's id is not one that StarknetOS can have")]
+    Chain(#[source] BlockError),
     #[error("the proof is about another block than the one replayed")]
     Output(#[source] CheckError),
 }
@@ -110,7 +117,7 @@ pub fn walk(bundle: &Bundle, report: &mut dyn FnMut(&Link)) -> Result<Vec<Link>,
     // The verified run repeats what the proof claimed; only now it is known to be true.
     program_link(run.program_hash)?;
     holds(Link::Proof { bits: MIN_SECURITY_BITS, bytes: bundle.proof.len() });
-    holds(output_link(&run, &replayed)?);
+    holds(output_link(&run, &witness)?);
     Ok(links)
 }
 
@@ -141,15 +148,18 @@ fn replay_link(witness: &BlockWitness, replayed: &ReplayedBlock) -> Link {
 }
 
 fn program_link(found: Felt) -> Result<Link, BrokenLink> {
-    if found != PROGRAM_HASH {
+    // The bootloader hashes its task's program with Blake2s; the Pedersen hash of the same program is the one
+    // that Starknet's L1 contract had.
+    if found != STARKNET_OS_BLAKE_HASH {
         return Err(BrokenLink::Program { found });
     }
-    Ok(Link::Program { program_hash: found })
+    Ok(Link::Program { program_hash: PROGRAM_HASH })
 }
 
-fn output_link(run: &VerifiedRun, replayed: &ReplayedBlock) -> Result<Link, BrokenLink> {
+/// The witness is the replayed one: all that it says of the block was recomputed.
+fn output_link(run: &VerifiedRun, witness: &BlockWitness) -> Result<Link, BrokenLink> {
     let output = OsOutput::decode(&run.output).map_err(BrokenLink::OutputBytes)?;
-    let committed = Committed::from_replay(replayed);
-    output.check(&committed, None).map_err(BrokenLink::Output)?;
+    let chain = os_chain(&witness.environment.chain_id).map_err(BrokenLink::Chain)?;
+    output.check(&committed(witness, chain), None).map_err(BrokenLink::Output)?;
     Ok(Link::Output { previous_root: output.initial_root, root: output.final_root })
 }
