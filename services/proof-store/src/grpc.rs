@@ -90,9 +90,8 @@ impl ProofStoreService for ProofsGrpc {
         let key = ObjectKey::parse(&stored.key)
             .map_err(|error| Status::data_loss(error_chain(&error)))?;
         let bytes = self.objects.get(&key).await.map_err(|error| to_status(&error))?;
-        let first = GetProofResponse {
-            message: Some(get_proof_response::Message::Info(info(&stored)?)),
-        };
+        let first =
+            GetProofResponse { message: Some(get_proof_response::Message::Info(info(&stored)?)) };
         let chunks = (0..bytes.len()).step_by(PROOF_CHUNK_BYTES).map(move |start| {
             let end = (start + PROOF_CHUNK_BYTES).min(bytes.len());
             let chunk = bytes.slice(start..end).to_vec();
@@ -225,9 +224,8 @@ impl ProofsGrpc {
         let filter = JobFilter { parked_only: wanted == JobState::Parked, after: None, limit };
         let records = self.bus.list(PROVE_BLOCK_QUEUE, filter).await?;
         let jobs = records.iter().map(|record| self.job(record));
-        let mut jobs: Vec<Job> = jobs
-            .filter(|job| wanted == JobState::Unspecified || job.state() == wanted)
-            .collect();
+        let mut jobs: Vec<Job> =
+            jobs.filter(|job| wanted == JobState::Unspecified || job.state() == wanted).collect();
         jobs.sort_by_key(|job| job.block_number);
         Ok(jobs)
     }

@@ -135,7 +135,8 @@ impl Readers {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: "the proof store is ending".to_owned(),
         })?;
-        let key = ObjectKey::parse(key).map_err(|error| Refusal::failed("reading a key", &error))?;
+        let key =
+            ObjectKey::parse(key).map_err(|error| Refusal::failed("reading a key", &error))?;
         match self.objects.get(&key).await {
             Ok(bytes) => {
                 Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())

@@ -177,8 +177,7 @@ impl Intake {
                 .await
                 .map_err(|source| IntakeError::ChainStore { block: selected, source })
         };
-        let parent_number =
-            number.checked_sub(1).ok_or(IntakeError::Genesis { block: number })?;
+        let parent_number = number.checked_sub(1).ok_or(IntakeError::Genesis { block: number })?;
         let unknown = || IntakeError::UnknownBlock { block: number, hash };
         let block = read(number).await?.filter(|block| block.hash.0 == hash).ok_or_else(unknown)?;
         let parent = read(parent_number).await?.ok_or_else(unknown)?;
@@ -194,8 +193,5 @@ impl Intake {
 }
 
 fn now_s() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -20,5 +20,5 @@ mod service;
 
 pub use config::{DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
 pub use index::{IndexError, ProofIndex, StoredProof};
-pub use intake::{IntakeError, Intake};
+pub use intake::{Intake, IntakeError};
 pub use service::{ProofStoreError, run};

@@ -221,8 +221,7 @@ mod tests {
             calldata: vec![Felt::ONE, Felt::TWO, Felt::ZERO],
         };
         let prices = GasPrices { l1_gas: 1, l1_data_gas: 1, l2_gas: 1 };
-        let signed =
-            account.invoke(&[call], Nonce(Felt::ONE), bounds(1, 1, 1, prices)).unwrap();
+        let signed = account.invoke(&[call], Nonce(Felt::ONE), bounds(1, 1, 1, prices)).unwrap();
         let RpcTransaction::Invoke(RpcInvokeTransaction::V3(invoke)) = signed.transaction else {
             panic!("an invoke makes an invoke");
         };

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use sidereal_proto::proofs::proof_store_service_client::ProofStoreServiceClient;
 use sidereal_proto::proofs::{Job, JobState, ListJobsRequest, RequeueJobRequest};
+use sidereal_service::Secret;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, ServiceChannel, channel};
-use sidereal_service::Secret;
 
 /// Where the proof store is, and the token that it wants.
 #[derive(Clone, Debug, clap::Args)]

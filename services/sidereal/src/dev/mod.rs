@@ -167,10 +167,7 @@ async fn run(options: DevOptions) -> anyhow::Result<()> {
 }
 
 /// Starts every service. One that fails ends the chain, and its failure can be received.
-fn start(
-    topology: Topology,
-    shutdown: &Shutdown,
-) -> tokio::sync::mpsc::Receiver<String> {
+fn start(topology: Topology, shutdown: &Shutdown) -> tokio::sync::mpsc::Receiver<String> {
     let (failed, failures) = tokio::sync::mpsc::channel(64);
     macro_rules! service {
         ($name:expr, $run:path, $config:expr) => {{
@@ -228,7 +225,9 @@ fn funded_accounts(
         .collect()
 }
 
-fn account_class_hash(contracts: &std::path::Path) -> anyhow::Result<starknet_api::core::ClassHash> {
+fn account_class_hash(
+    contracts: &std::path::Path,
+) -> anyhow::Result<starknet_api::core::ClassHash> {
     let path = contracts.join("account.sierra.json");
     let sierra = std::fs::read(&path)
         .with_context(|| format!("cannot read {}; run scripts/setup first", path.display()))?;
@@ -243,7 +242,10 @@ fn print_welcome(options: &DevOptions, ports: Ports, file: &AccountsFile) {
     println!("  gRPC          http://127.0.0.1:{}  (sidereal.gateway.v1)", ports.gateway());
     println!("  proofs        http://127.0.0.1:{}/proofs/<block>", ports.proofs_http());
     println!("  probes        http://127.0.0.1:{}/ready, /metrics", ports.admin());
-    println!("\nfunded accounts (keys for development only; all in {}):", accounts_file(&options.data_dir).display());
+    println!(
+        "\nfunded accounts (keys for development only; all in {}):",
+        accounts_file(&options.data_dir).display()
+    );
     for account in file.accounts.iter().take(10) {
         println!("  {:#066x}  key {:#x}", account.address.0.key(), account.private_key);
     }

@@ -150,10 +150,7 @@ fn print_stage(job: &Job, stages: &mut HashMap<u64, String>) {
     let (key, line) = match job.state() {
         JobState::Running if !job.stage.is_empty() => (
             format!("{} {}", job.deliveries, job.stage),
-            format!(
-                "proof {:<6} {} ({}, {seconds:.0} s)",
-                job.block_number, job.stage, job.worker
-            ),
+            format!("proof {:<6} {} ({}, {seconds:.0} s)", job.block_number, job.stage, job.worker),
         ),
         JobState::Parked => (
             "parked".to_owned(),

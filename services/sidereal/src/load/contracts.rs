@@ -17,13 +17,11 @@ use crate::account::{Account, Call, GasPrices, Signed, bounds};
 use crate::rpc::Rpc;
 
 /// Starknet's own address of the STRK token.
-pub const STRK_ADDRESS: Felt = Felt::from_hex_unchecked(
-    "0x04718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d",
-);
+pub const STRK_ADDRESS: Felt =
+    Felt::from_hex_unchecked("0x04718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d");
 /// Starknet's own address of the universal deployer.
-const UDC_ADDRESS: Felt = Felt::from_hex_unchecked(
-    "0x041a78e741e5af2fec34b695679bc6891742439f7afb8484ecd7766661ad02bf",
-);
+const UDC_ADDRESS: Felt =
+    Felt::from_hex_unchecked("0x041a78e741e5af2fec34b695679bc6891742439f7afb8484ecd7766661ad02bf");
 /// The sample contracts are deployed once: their addresses follow from this salt.
 const SALT: Felt = Felt::from_hex_unchecked("0x51de2ea1");
 /// How far the sample contracts compute: enough work to be seen, little enough for many in a block.
@@ -66,7 +64,6 @@ impl Targets {
             }
         }
     }
-
 }
 
 fn strk() -> ContractAddress {
@@ -120,11 +117,10 @@ async fn deployed(
     let path = folder.join(format!("{name}.sierra.json"));
     let sierra = std::fs::read(&path)
         .with_context(|| format!("cannot read {}; run scripts/setup first", path.display()))?;
-    let compiled = tokio::task::spawn_blocking(move || {
-        compile_sierra(&sierra, &CompilationLimits::default())
-    })
-    .await?
-    .with_context(|| format!("cannot compile the sample contract {name}"))?;
+    let compiled =
+        tokio::task::spawn_blocking(move || compile_sierra(&sierra, &CompilationLimits::default()))
+            .await?
+            .with_context(|| format!("cannot compile the sample contract {name}"))?;
     let class_hash = compiled.class_hash;
     let address = calculate_contract_address(
         ContractAddressSalt(SALT),

@@ -74,9 +74,17 @@ impl fmt::Display for Summary {
         for (reason, count) in &self.reasons {
             writeln!(f, "  refused     {count} x {reason}")?;
         }
-        writeln!(f, "executed      {executed} in {} blocks ({} reverted)", self.blocks, self.reverted)?;
+        writeln!(
+            f,
+            "executed      {executed} in {} blocks ({} reverted)",
+            self.blocks, self.reverted
+        )?;
         writeln!(f, "missing       {}", self.missing())?;
-        writeln!(f, "rate          {:.1} transactions/s over {seconds:.1} s", executed as f64 / seconds.max(0.001))?;
+        writeln!(
+            f,
+            "rate          {:.1} transactions/s over {seconds:.1} s",
+            executed as f64 / seconds.max(0.001)
+        )?;
         write!(
             f,
             "to a block    median {:.2} s, 95 % within {:.2} s",

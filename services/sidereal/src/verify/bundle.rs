@@ -60,17 +60,23 @@ impl Bundle {
     /// Reads a bundle. Nothing in it is believed yet.
     pub fn read(path: &Path) -> Result<Self, BundleError> {
         let name = path.display().to_string();
-        let damaged =
-            |problem: &str| BundleError::Damaged { path: name.clone(), problem: problem.to_owned() };
+        let damaged = |problem: &str| BundleError::Damaged {
+            path: name.clone(),
+            problem: problem.to_owned(),
+        };
         let mut file = std::fs::File::open(path)
             .map_err(|source| BundleError::File { what: "open", path: name.clone(), source })?
             .take(2 * MAX_PART_BYTES + 1024);
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|source| BundleError::File { what: "read", path: name.clone(), source })?;
+        file.read_to_end(&mut bytes).map_err(|source| BundleError::File {
+            what: "read",
+            path: name.clone(),
+            source,
+        })?;
         let not_a_bundle = || BundleError::NotABundle { path: name.clone() };
         let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(not_a_bundle)?;
-        let (hash, rest) = rest.split_first_chunk::<32>().ok_or_else(|| damaged("it is cut off"))?;
+        let (hash, rest) =
+            rest.split_first_chunk::<32>().ok_or_else(|| damaged("it is cut off"))?;
         let hash_felt = Felt::from_bytes_be(hash);
         if hash_felt.to_bytes_be() != *hash {
             return Err(damaged("its transaction hash is not a felt"));

@@ -9,9 +9,9 @@ use sidereal_execution::witness::{BlockWitness, WitnessLimits};
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
+use super::VerifyOptions;
 use super::bundle::{Bundle, MAX_PART_BYTES};
 use super::walk::Link;
-use super::VerifyOptions;
 use crate::rpc::Rpc;
 
 const POLL: Duration = Duration::from_secs(2);

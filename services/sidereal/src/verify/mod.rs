@@ -77,7 +77,7 @@ pub async fn run(options: VerifyOptions) -> anyhow::Result<()> {
 }
 
 fn parse_hash(text: &str) -> anyhow::Result<TransactionHash> {
-    Felt::from_hex(text)
-        .map(TransactionHash)
-        .with_context(|| format!("{text} is not a transaction hash (0x and up to 64 hexadecimal digits)"))
+    Felt::from_hex(text).map(TransactionHash).with_context(|| {
+        format!("{text} is not a transaction hash (0x and up to 64 hexadecimal digits)")
+    })
 }

@@ -46,7 +46,10 @@ impl fmt::Display for Link {
                  root give the block hash {block_hash:#x}"
             ),
             Link::Program { program_hash } => {
-                write!(f, "program      the proof is a run of StarknetOS 0.13.5 ({program_hash:#x})")
+                write!(
+                    f,
+                    "program      the proof is a run of StarknetOS 0.13.5 ({program_hash:#x})"
+                )
             }
             Link::Proof { bits, bytes } => write!(
                 f,

@@ -1,0 +1,159 @@
+//! Pins down that `sidereal verify` refuses: for each link, a bundle in which exactly that link is broken.
+//!
+//! `data/transfer.bundle` is a real one: five transfers in block 1 of a dev chain, proven by this project's
+//! prover and saved by `sidereal verify --save`.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use sidereal::verify::{BrokenLink, Bundle, walk};
+use sidereal_block_prover::BlockProof;
+use sidereal_execution::witness::{BlockWitness, WitnessLimits};
+use starknet_api::block::BlockTimestamp;
+use starknet_api::transaction::fields::Tip;
+use starknet_api::transaction::{InvokeTransaction, Transaction, TransactionHash};
+use starknet_types_core::felt::Felt;
+
+static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    Bundle::read(&folder.join("transfer.bundle")).unwrap()
+});
+
+fn broken(bundle: &Bundle) -> BrokenLink {
+    walk(bundle, &mut |_| {}).unwrap_err()
+}
+
+/// The bundle with a changed witness, written anew so that its own checksum holds.
+fn with_witness(change: impl FnOnce(&mut BlockWitness)) -> Bundle {
+    let mut witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
+    change(&mut witness);
+    Bundle { witness: witness.encode().unwrap(), ..BUNDLE.clone() }
+}
+
+/// The bundle with a changed proof, written anew.
+fn with_proof(change: impl FnOnce(&mut BlockProof)) -> Bundle {
+    let mut proof = BlockProof::decode(&BUNDLE.proof).unwrap();
+    change(&mut proof);
+    Bundle { proof: proof.encode().unwrap(), ..BUNDLE.clone() }
+}
+
+#[test]
+fn the_untouched_bundle_holds() {
+    let links = walk(&BUNDLE, &mut |_| {}).unwrap();
+    assert_eq!(links.len(), 5);
+}
+
+#[test]
+fn a_transaction_that_is_not_in_the_block() {
+    let other = Bundle { transaction_hash: TransactionHash(Felt::from(1)), ..BUNDLE.clone() };
+    assert!(matches!(broken(&other), BrokenLink::NotInBlock { .. }));
+}
+
+#[test]
+fn a_transaction_whose_fields_give_another_hash() {
+    let changed = with_witness(|witness| {
+        for transaction in &mut witness.transactions {
+            if let Transaction::Invoke(InvokeTransaction::V3(invoke)) = &mut transaction.transaction
+            {
+                invoke.tip = Tip(7);
+            }
+        }
+    });
+    assert!(matches!(broken(&changed), BrokenLink::TransactionHash { .. }));
+}
+
+#[test]
+fn a_header_that_was_changed() {
+    let later = with_witness(|witness| {
+        let timestamp = BlockTimestamp(witness.header.timestamp.0 + 1);
+        witness.header.timestamp = timestamp;
+        witness.environment.timestamp = timestamp;
+    });
+    assert!(matches!(broken(&later), BrokenLink::Replay(_)));
+    let root = with_witness(|witness| witness.header.state_root.0 += Felt::ONE);
+    assert!(matches!(broken(&root), BrokenLink::Replay(_)));
+}
+
+#[test]
+fn a_state_value_that_was_changed() {
+    let richer = with_witness(|witness| {
+        let cells = witness.initial_reads.storage.values_mut().flat_map(|cells| cells.values_mut());
+        let value = cells.into_iter().find(|value| **value != Felt::ZERO).unwrap();
+        *value += Felt::ONE;
+    });
+    assert!(matches!(broken(&richer), BrokenLink::Replay(_)));
+}
+
+#[test]
+fn a_transaction_that_was_left_out() {
+    let shorter = with_witness(|witness| {
+        let last = witness.transactions.last().unwrap().hash;
+        assert_ne!(last, BUNDLE.transaction_hash);
+        witness.transactions.pop();
+        witness.receipts.pop();
+    });
+    assert!(matches!(broken(&shorter), BrokenLink::Replay(_)));
+}
+
+#[test]
+fn a_damaged_witness() {
+    let mut damaged = BUNDLE.clone();
+    let middle = damaged.witness.len() / 2;
+    damaged.witness[middle] ^= 1;
+    assert!(matches!(broken(&damaged), BrokenLink::Witness(_)));
+}
+
+#[test]
+fn a_proof_of_another_program() {
+    let other = with_proof(|proof| proof.program_hash += Felt::ONE);
+    assert!(matches!(broken(&other), BrokenLink::Program { .. }));
+}
+
+#[test]
+fn a_proof_with_another_output() {
+    // Word 1 is the state root after the block.
+    let other = with_proof(|proof| proof.output[1] += Felt::ONE);
+    assert!(matches!(broken(&other), BrokenLink::Proof(_)));
+}
+
+#[test]
+fn a_proof_with_a_flipped_byte() {
+    // The container has a checksum or the compression notices: either way the bytes are refused.
+    for part in 1..8 {
+        let mut damaged = BUNDLE.clone();
+        let at = damaged.proof.len() * part / 8;
+        damaged.proof[at] ^= 1;
+        assert!(
+            matches!(broken(&damaged), BrokenLink::ProofBytes(_) | BrokenLink::Proof(_)),
+            "byte {at}"
+        );
+    }
+}
+
+/// The proof is sound and of StarknetOS, and the block is sound: they are not of each other. A chain of the same
+/// contracts with another id has such blocks; here the witness's chain id stands for one.
+#[test]
+fn a_proof_of_another_block() {
+    let proof = BlockProof::decode(&BUNDLE.proof).unwrap();
+    let run = sidereal_block_prover::verify(&proof).unwrap();
+    let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
+    let chain = sidereal_block_prover::os_chain(&witness.environment.chain_id).unwrap();
+    let output = sidereal_starknet_os::OsOutput::decode(&run.output).unwrap();
+    let committed = sidereal_block_prover::committed(&witness, chain);
+    output.check(&committed, None).unwrap();
+    for change in [
+        |c: &mut sidereal_starknet_os::Committed| c.previous_root += Felt::ONE,
+        |c: &mut sidereal_starknet_os::Committed| c.root += Felt::ONE,
+        |c: &mut sidereal_starknet_os::Committed| c.block_number += 1,
+        |c: &mut sidereal_starknet_os::Committed| c.previous_block_hash += Felt::ONE,
+        |c: &mut sidereal_starknet_os::Committed| c.block_hash += Felt::ONE,
+        |c: &mut sidereal_starknet_os::Committed| c.chain.chain_id += Felt::ONE,
+        |c: &mut sidereal_starknet_os::Committed| {
+            c.state_diff.nonces.clear();
+        },
+    ] {
+        let mut other = committed.clone();
+        change(&mut other);
+        assert!(output.check(&other, None).is_err());
+    }
+}
