@@ -46,10 +46,6 @@ lint:
 deny:
     source scripts/env.sh && cargo deny check bans licenses sources
 
-# Transfers per second from end to end, over the raw rate of blockifier.
-bench-execution *arguments:
-    source scripts/env.sh && cargo bench -p sidereal --bench execution -- {{arguments}}
-
-# Time, memory and size of the proofs of blocks, over a bare proof of the same trace.
-bench-proving *arguments:
-    source scripts/env.sh && cargo bench -p sidereal-block-prover --bench proving -- {{arguments}}
+# Time, memory and size of the proofs of blocks of so many transfers, over a bare proof of the same trace.
+bench-proving *transfers:
+    source scripts/env.sh && cargo run -q -p sidereal-block-prover --example bench_proving -- {{transfers}}

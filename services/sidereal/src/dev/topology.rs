@@ -115,6 +115,7 @@ impl Topology {
             object_store: objects.clone(),
             ..Default::default()
         };
+        executor.chain.id.clone_from(&options.chain_id);
         executor.chain_store.url.clone_from(&chain_url);
         executor.execution.mode = options.execution.into();
         executor.execution.native_cache = data.join("native");
@@ -126,6 +127,7 @@ impl Topology {
             bus: bus.clone(),
             ..Default::default()
         };
+        proof_store.chain.id.clone_from(&options.chain_id);
         proof_store.http.listen = SocketAddr::from(([127, 0, 0, 1], ports.proofs_http()));
         proof_store.chain_store.url = chain_url;
         proof_store.database.url = format!("sqlite://{}", data.join("proofs.db").display());
