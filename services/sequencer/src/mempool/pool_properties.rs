@@ -127,7 +127,9 @@ impl Model {
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut pool = Pool::new(LIMITS);
     let mut model = Model::default();
-    let mut last: Option<(TransactionHash, Vec<(Candidate<()>, Removed)>)> = None;
+    /// A transaction and what had to leave for it.
+    type Displaced = (TransactionHash, Vec<(Candidate<()>, Removed)>);
+    let mut last: Option<Displaced> = None;
     for (id, step) in (1u64..).zip(steps) {
         match step {
             Step::Insert { sender, nonce, tip, price, size_bytes } => {
