@@ -1,0 +1,301 @@
+//! Boots the sequencer over SQLite, files and the embedded bus, and sends it signed transactions by gRPC.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::HashMap;
+
+use sidereal_chain_store::{BlockSelector, ChainStore};
+use sidereal_execution::block::STRK_TOKEN_ADDRESS;
+use sidereal_execution::genesis::{DevAccount, GenesisClasses, GenesisConfig, genesis};
+use sidereal_execution::replay::replay;
+use sidereal_execution::testing::{contract, deploy_account, invoke, new_account, sign, transfer};
+use sidereal_execution::transaction::BlockTransaction;
+use sidereal_execution::witness::{BlockWitness, WitnessLimits};
+use sidereal_object_store::ObjectKey;
+use sidereal_proto::sequencer::{GetPendingNonceRequest, GetPreConfirmedBlockRequest};
+use sidereal_proto::types::{ExecutionStatus, FinalityStatus};
+use sidereal_sequencer::SequencerError;
+use starknet_api::abi::abi_utils::get_fee_token_var_address;
+use starknet_api::block::BlockNumber;
+use starknet_api::core::ContractAddress;
+use starknet_api::transaction::fields::TransactionSignature;
+use starknet_api::transaction::{InvokeTransaction, Transaction, TransactionHash};
+use starknet_types_core::felt::Felt;
+use support::{Fault, Sequencer, TestExecutor, config, reader, store_url};
+use tempfile::TempDir;
+use tonic::Code;
+
+/// The accounts that the default genesis funds.
+fn accounts() -> Vec<DevAccount> {
+    let classes = GenesisClasses {
+        account: contract("account"),
+        erc20: contract("erc20"),
+        universal_deployer: Some(contract("udc")),
+        others: Vec::new(),
+    };
+    genesis(&GenesisConfig::default(), classes).unwrap().accounts
+}
+
+fn receiver(number: u64) -> ContractAddress {
+    ContractAddress::from(0xdead_0000_u128 + u128::from(number))
+}
+
+async fn balance(store: &ChainStore, of: ContractAddress) -> Felt {
+    let head = store.head().await.unwrap().unwrap().number;
+    let key = get_fee_token_var_address(of);
+    store.storage_at(&STRK_TOKEN_ADDRESS, &key, head).await.unwrap()
+}
+
+/// How often each transaction is in a closed block.
+async fn occurrences(store: &ChainStore) -> HashMap<TransactionHash, usize> {
+    let head = store.head().await.unwrap().unwrap().number;
+    let mut found = HashMap::new();
+    for number in 0..=head.0 {
+        for hash in store.transaction_hashes(BlockNumber(number)).await.unwrap() {
+            *found.entry(hash).or_default() += 1;
+        }
+    }
+    found
+}
+
+fn refusal(status: &tonic::Status) -> &str {
+    let value = status.metadata().get(sidereal_sequencer::grpc::SUBMIT_ERROR_KEY);
+    value.map_or("", |value| value.to_str().unwrap())
+}
+
+/// Pins the way of a transfer to a closed block: acknowledged, executed, in the state; the block's witness alone leads
+/// to the same block; the bus says that it was closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_become_blocks_whose_witnesses_replay() {
+    let folder = TempDir::new().unwrap();
+    let (_, executor) = TestExecutor::start(store_url(folder.path()), Fault::None).await;
+    let config = config(folder.path(), &[executor]);
+    let (objects, bus) = (config.object_store.clone(), config.bus.clone());
+    let sequencer = Sequencer::start(config).await;
+    let accounts = accounts();
+
+    let mut sent = Vec::new();
+    for nonce in 0..4_u64 {
+        for account in &accounts[..3] {
+            let one = invoke(account, nonce, &[transfer(receiver(nonce), 7)]);
+            sent.push(sequencer.submit(&one).await.unwrap());
+        }
+    }
+    for hash in &sent {
+        let status = sequencer.wait_for(hash, FinalityStatus::AcceptedOnL2).await;
+        assert_eq!(status.execution(), ExecutionStatus::Succeeded, "{}", status.failure_reason);
+    }
+    let store = reader(folder.path()).await;
+    for number in 0..4 {
+        assert_eq!(balance(&store, receiver(number)).await, Felt::from(21));
+    }
+    assert!(occurrences(&store).await.values().all(|count| *count == 1));
+    assert_eq!(store.waiting_count().await.unwrap(), 0);
+
+    let objects = sidereal_object_store::open(&objects).await.unwrap();
+    let head = store.head().await.unwrap().unwrap();
+    for number in 1..=head.number.0 {
+        let block = store.block(BlockSelector::Number(BlockNumber(number))).await.unwrap().unwrap();
+        let key = ObjectKey::parse(block.witness_key.as_deref().unwrap()).unwrap();
+        let encoded = objects.get(&key).await.unwrap();
+        let witness = BlockWitness::decode(&encoded, WitnessLimits::default()).unwrap();
+        let replayed = tokio::task::spawn_blocking(move || replay(&witness)).await.unwrap();
+        let replayed = replayed.unwrap();
+        assert_eq!(replayed.header.hash, block.hash);
+        assert_eq!(replayed.updated_roots, block.state_roots);
+    }
+
+    // The relay marks what it published; the events are there for a consumer that comes late.
+    let bus = sidereal_bus::open(&bus).await.unwrap();
+    let subscribe = sidereal_bus::Subscribe::durable("block.closed", "test");
+    let mut events = bus.subscribe(subscribe).await.unwrap();
+    for number in 0..=head.number.0 {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(20), events.next());
+        let delivery = next.await.unwrap().unwrap();
+        let closed: sidereal_proto::events::BlockClosed =
+            prost::Message::decode(delivery.event.payload.clone()).unwrap();
+        assert_eq!(closed.block_number, number);
+        delivery.ack().await.unwrap();
+    }
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins each refusal that a wallet must be able to tell from the others, and that none of them leaves a trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_executed_is_refused_with_its_reason() {
+    let folder = TempDir::new().unwrap();
+    let (_, executor) = TestExecutor::start(store_url(folder.path()), Fault::None).await;
+    let sequencer = Sequencer::start(config(folder.path(), &[executor])).await;
+    let accounts = accounts();
+    let account = &accounts[0];
+    let good = invoke(account, 0, &[transfer(receiver(0), 1)]);
+    sequencer.submit(&good).await.unwrap();
+    sequencer.wait_for(&good.hash, FinalityStatus::AcceptedOnL2).await;
+
+    let again = sequencer.submit(&good).await.unwrap_err();
+    assert_eq!(
+        (again.code(), refusal(&again)),
+        (Code::FailedPrecondition, "SUBMIT_ERROR_INVALID_NONCE")
+    );
+
+    let far = invoke(account, 1_000, &[transfer(receiver(0), 1)]);
+    let far = sequencer.submit(&far).await.unwrap_err();
+    assert_eq!(refusal(&far), "SUBMIT_ERROR_INVALID_NONCE");
+
+    let waits = invoke(account, 5, &[transfer(receiver(0), 1)]);
+    sequencer.submit(&waits).await.unwrap();
+    let twice = sequencer.submit(&waits).await.unwrap_err();
+    assert_eq!((twice.code(), refusal(&twice)), (Code::AlreadyExists, "SUBMIT_ERROR_DUPLICATE"));
+    let same_nonce = invoke(account, 5, &[transfer(receiver(1), 1)]);
+    let same_nonce = sequencer.submit(&same_nonce).await.unwrap_err();
+    assert_eq!(refusal(&same_nonce), "SUBMIT_ERROR_REPLACEMENT_UNDERPRICED");
+    assert_eq!(sequencer.status(&waits.hash).await.unwrap().finality(), FinalityStatus::Received);
+
+    let mut forged = invoke(account, 1, &[transfer(receiver(0), 1)]);
+    if let Transaction::Invoke(InvokeTransaction::V3(tx)) = &mut forged.transaction {
+        let signature = tx.signature.0.iter().map(|felt| *felt + Felt::ONE).collect::<Vec<_>>();
+        tx.signature = TransactionSignature(signature.into());
+    }
+    let forged = sequencer.submit(&forged).await.unwrap_err();
+    assert_eq!(refusal(&forged), "SUBMIT_ERROR_VALIDATION_FAILURE", "{forged:?}");
+
+    let mut cheap = invoke(account, 1, &[transfer(receiver(0), 1)]);
+    if let Transaction::Invoke(InvokeTransaction::V3(tx)) = &mut cheap.transaction
+        && let starknet_api::transaction::fields::ValidResourceBounds::AllResources(bounds) =
+            &mut tx.resource_bounds
+    {
+        bounds.l2_gas.max_price_per_unit.0 = 1;
+    }
+    let cheap = sign(cheap.transaction, account.private_key);
+    let cheap = sequencer.submit(&cheap).await.unwrap_err();
+    assert_eq!(refusal(&cheap), "SUBMIT_ERROR_FEE_BELOW_MINIMUM");
+
+    let mut misnamed = invoke(account, 1, &[transfer(receiver(0), 1)]);
+    misnamed.hash = TransactionHash(Felt::ONE);
+    let misnamed = sequencer.submit_raw(&misnamed).await.unwrap_err();
+    assert_eq!(misnamed.code(), Code::InvalidArgument);
+
+    let store = reader(folder.path()).await;
+    assert_eq!(store.waiting_count().await.unwrap(), 1);
+    assert_eq!(occurrences(&store).await.len(), 1);
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins that a wallet can send the deployment of its account and the first transaction from it at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_account_is_deployed_and_used_in_one_go() {
+    let folder = TempDir::new().unwrap();
+    let (_, executor) = TestExecutor::start(store_url(folder.path()), Fault::None).await;
+    let sequencer = Sequencer::start(config(folder.path(), &[executor])).await;
+    let accounts = accounts();
+    let class_hash = contract("account").class_hash();
+    let fresh = new_account(77, class_hash);
+
+    let unfunded = sequencer.submit(&deploy_account(&fresh, class_hash)).await.unwrap_err();
+    assert_eq!(refusal(&unfunded), "SUBMIT_ERROR_INSUFFICIENT_BALANCE", "{unfunded:?}");
+    let undeployed = invoke(&fresh, 1, &[transfer(receiver(0), 3)]);
+    let undeployed = sequencer.submit(&undeployed).await.unwrap_err();
+    assert_eq!(refusal(&undeployed), "SUBMIT_ERROR_VALIDATION_FAILURE", "{undeployed:?}");
+
+    let fund = invoke(&accounts[0], 0, &[transfer(fresh.address, 10_u128.pow(20))]);
+    sequencer.submit(&fund).await.unwrap();
+    sequencer.wait_for(&fund.hash, FinalityStatus::AcceptedOnL2).await;
+    let deploy = deploy_account(&fresh, class_hash);
+    let first = invoke(&fresh, 1, &[transfer(receiver(0), 3)]);
+    sequencer.submit(&deploy).await.unwrap();
+    sequencer.submit(&first).await.unwrap();
+    let status = sequencer.wait_for(&first.hash, FinalityStatus::AcceptedOnL2).await;
+    assert_eq!(status.execution(), ExecutionStatus::Succeeded, "{}", status.failure_reason);
+    let store = reader(folder.path()).await;
+    assert_eq!(balance(&store, receiver(0)).await, Felt::from(3));
+    let request =
+        GetPendingNonceRequest { address: sidereal_proto::felt::felt_bytes(fresh.address.0.key()) };
+    let nonce = sequencer.client.clone().get_pending_nonce(request).await.unwrap().into_inner();
+    assert_eq!(Felt::from_bytes_be_slice(&nonce.nonce), Felt::TWO);
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins that a block goes on elsewhere when its executor breaks in the middle of it, and comes to what was
+/// pre-confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_executor_is_replaced_in_the_middle_of_a_block() {
+    let folder = TempDir::new().unwrap();
+    let url = store_url(folder.path());
+    let (breaking, first) = TestExecutor::start(url.clone(), Fault::BreakAfter(3)).await;
+    let (healthy, second) = TestExecutor::start(url, Fault::None).await;
+    let mut config = config(folder.path(), &[first, second]);
+    config.block.close_after_ms = 1_500;
+    let sequencer = Sequencer::start(config).await;
+    let account = &accounts()[0];
+    let mut sent = Vec::new();
+    for nonce in 0..8 {
+        let one = invoke(account, nonce, &[transfer(receiver(1), 1)]);
+        sent.push(sequencer.submit(&one).await.unwrap());
+    }
+    let mut blocks = std::collections::BTreeSet::new();
+    for hash in &sent {
+        let status = sequencer.wait_for(hash, FinalityStatus::AcceptedOnL2).await;
+        blocks.insert(status.block_number.unwrap());
+    }
+    assert_eq!(blocks.len(), 1, "one block, whoever executed it");
+    assert_eq!((breaking.streams(), healthy.streams()), (1, 1));
+    let store = reader(folder.path()).await;
+    assert!(occurrences(&store).await.values().all(|count| *count == 1));
+    assert_eq!(balance(&store, receiver(1)).await, Felt::from(8));
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins the promise behind a returned hash: a sequencer that is killed before the block is closed executes every
+/// acknowledged transaction exactly once after its restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_sequencer_loses_nothing_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let (_, executor) = TestExecutor::start(store_url(folder.path()), Fault::None).await;
+    let mut first = config(folder.path(), &[executor]);
+    first.block.close_after_ms = 60_000;
+    let sequencer = Sequencer::start(first).await;
+    let accounts = accounts();
+    let mut sent = Vec::new();
+    for nonce in 0..3 {
+        for account in &accounts[..2] {
+            let one = invoke(account, nonce, &[transfer(receiver(2), 5)]);
+            sent.push(sequencer.submit(&one).await.unwrap());
+        }
+    }
+    sequencer.wait_for(&sent[0], FinalityStatus::PreConfirmed).await;
+    let mut client = sequencer.client.clone();
+    let open = client.get_pre_confirmed_block(GetPreConfirmedBlockRequest {});
+    let open = open.await.unwrap().into_inner().block.unwrap();
+    assert_eq!(open.number, 1);
+    assert_eq!(open.transactions.len(), open.receipts_json.len());
+    assert!(!open.transactions.is_empty());
+    sequencer.kill();
+
+    let sequencer = Sequencer::start(config(folder.path(), &[executor])).await;
+    for hash in &sent {
+        sequencer.wait_for(hash, FinalityStatus::AcceptedOnL2).await;
+    }
+    let store = reader(folder.path()).await;
+    let found = occurrences(&store).await;
+    assert_eq!(found.len(), sent.len());
+    assert!(found.values().all(|count| *count == 1));
+    assert_eq!(balance(&store, receiver(2)).await, Felt::from(30));
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins that nothing is written on top of a contradiction.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_contradicts_itself_halts_the_chain() {
+    let folder = TempDir::new().unwrap();
+    let (_, executor) = TestExecutor::start(store_url(folder.path()), Fault::LieAtClose).await;
+    let mut sequencer = Sequencer::start(config(folder.path(), &[executor])).await;
+    let one: BlockTransaction = invoke(&accounts()[0], 0, &[transfer(receiver(3), 5)]);
+    sequencer.submit(&one).await.unwrap();
+    let ended = sequencer.ended().await;
+    assert!(matches!(ended, Err(SequencerError::Halted(_))), "{ended:?}");
+    let store = reader(folder.path()).await;
+    assert_eq!(store.head().await.unwrap().unwrap().number, BlockNumber(0));
+    assert_eq!(store.waiting_count().await.unwrap(), 1);
+}
