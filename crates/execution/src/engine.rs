@@ -7,7 +7,7 @@
 //! Signatures, nonces and fees are enforced. A rejected transaction changes nothing. The same environment,
 //! limits, state and transactions give the same block on any machine and in either execution mode.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use blockifier::blockifier::block::pre_process_block;
@@ -15,17 +15,13 @@ use blockifier::blockifier::config::TransactionExecutorConfig;
 use blockifier::blockifier::transaction_executor::{
     DEFAULT_STACK_SIZE, TransactionExecutor, TransactionExecutorError,
 };
-use blockifier::bouncer::get_patricia_update_resources;
-use blockifier::execution::contract_class::RunnableCompiledClass;
-use blockifier::state::cached_state::{CachedState, StateMaps, StorageEntry, TransactionalState};
+use blockifier::state::cached_state::{CachedState, StateMaps, TransactionalState};
 use blockifier::state::errors::StateError;
-use blockifier::state::state_api::StateReader;
 use blockifier::transaction::account_transaction::AccountTransaction;
 use blockifier::transaction::errors::TransactionExecutionError;
 use blockifier::transaction::objects::TransactionExecutionInfo;
 use blockifier::transaction::transaction_execution::Transaction as ExecutableTransaction;
 use blockifier::transaction::transactions::ExecutableTransaction as _;
-use starknet_api::core::ClassHash;
 use starknet_api::executable_transaction::AccountTransaction as ApiTransaction;
 use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::Transaction;
@@ -37,24 +33,9 @@ pub use crate::outcome::{
     BlockExecution, InitialReads, Rejection, RejectionReason, TransactionOutcome,
     TransactionReceipt,
 };
+use crate::proof_load::LoadCounter;
 use crate::state::BlockState;
 use crate::transaction::{BlockTransaction, TransactionError};
-
-/// What StarknetOS needs for any block, whatever is in it.
-const EMPTY_BLOCK_LOAD: ProofLoad = ProofLoad {
-    steps: 40_000,
-    poseidon: 300,
-    pedersen: 500,
-    range_check: 5_000,
-    range_check96: 0,
-    bitwise: 500,
-    ec_op: 0,
-    keccak: 0,
-    modular: 0,
-};
-
-/// Sierra gas of one step (`step_gas_cost` of the versioned constants).
-const SIERRA_GAS_PER_STEP: u64 = 100;
 
 /// Why a block cannot be built. The transactions offered to it are not at fault.
 #[derive(Debug, thiserror::Error)]
@@ -189,7 +170,7 @@ impl BlockExecutor {
 
     /// The predicted size of the block's proof so far.
     pub fn proof_load(&self) -> ProofLoad {
-        self.load.total
+        self.load.total()
     }
 
     /// Executes a batch. Runs on a thread of its own: native code needs a deep stack.
@@ -296,7 +277,7 @@ impl BlockExecutor {
             .load
             .of_transaction(&info, &changes, &summary.visited_storage_entries, &state)
             .map_err(state_error)?;
-        let total = self.load.total.saturating_add(added.load);
+        let total = self.load.total().saturating_add(added.load());
         if !total.fits(&self.limits.proof) {
             state.abort();
             return Ok(if self.transactions.is_empty() { Step::TooLarge } else { Step::BlockFull });
@@ -319,7 +300,7 @@ impl BlockExecutor {
         match room {
             Ok(()) => {
                 state.commit();
-                let load = added.load;
+                let load = added.load();
                 self.load.add(added);
                 Ok(Step::Included(Box::new(info), load))
             }
@@ -346,7 +327,7 @@ impl BlockExecutor {
         let block = self.environment.number.0;
         // What transactions looked up, whether it ran to its end or not: StarknetOS runs what was reverted, too, and
         // looks up a class that has no constructor.
-        let mut executed_classes = self.load.classes;
+        let mut executed_classes = self.load.classes().clone();
         if let Some(state) = &self.executor.block_state {
             executed_classes.extend(state.class_hash_to_class.borrow().keys());
         }
@@ -361,7 +342,7 @@ impl BlockExecutor {
             state_diff: sorted(ThinStateDiff::from(summary.state_diff)),
             initial_reads: initial_reads(summary.initial_reads),
             executed_classes,
-            proof_load: self.load.total,
+            proof_load: self.load.total(),
         };
         Ok((execution, self.infos))
     }
@@ -378,100 +359,6 @@ pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<
             .join()
             .map_err(|_| "panicked")
     })
-}
-
-/// Counts what the block's proof will hold.
-struct LoadCounter {
-    total: ProofLoad,
-    visited: HashSet<StorageEntry>,
-    written: HashSet<StorageEntry>,
-    classes: BTreeSet<ClassHash>,
-}
-
-/// What one transaction adds.
-struct AddedLoad {
-    load: ProofLoad,
-    visited: HashSet<StorageEntry>,
-    written: HashSet<StorageEntry>,
-    classes: BTreeSet<ClassHash>,
-}
-
-impl LoadCounter {
-    fn of_empty_block() -> Self {
-        Self {
-            total: EMPTY_BLOCK_LOAD,
-            visited: HashSet::new(),
-            written: HashSet::new(),
-            classes: BTreeSet::new(),
-        }
-    }
-
-    fn of_transaction(
-        &self,
-        info: &TransactionExecutionInfo,
-        changes: &StateMaps,
-        visited: &HashSet<StorageEntry>,
-        state: &impl StateReader,
-    ) -> Result<AddedLoad, StateError> {
-        let mut load = ProofLoad::default();
-        let computation = &info.receipt.resources.computation;
-        let vm = computation.total_extended_vm_resources().vm_resources;
-        let gas = computation.sierra_gas.0.saturating_add(computation.reverted_sierra_gas.0);
-        let steps = count(vm.n_steps.saturating_add(computation.n_reverted_steps));
-        load.steps = load.steps.saturating_add(steps).saturating_add(gas / SIERRA_GAS_PER_STEP);
-        for (primitive, uses) in info.summarize_builtins() {
-            if let blockifier::execution::call_info::CairoPrimitiveName::Builtin(builtin) =
-                primitive
-            {
-                load.add_builtin(builtin, count(uses));
-            }
-        }
-        for (builtin, uses) in &computation.os_vm_resources.builtin_instance_counter {
-            load.add_builtin(*builtin, count(*uses));
-        }
-
-        let visited: HashSet<_> = visited.difference(&self.visited).copied().collect();
-        let written: HashSet<_> =
-            changes.storage.keys().filter(|key| !self.written.contains(key)).copied().collect();
-        let tries = get_patricia_update_resources(visited.len(), written.len());
-        load.steps = load.steps.saturating_add(count(tries.n_steps));
-        for (builtin, uses) in &tries.builtin_instance_counter {
-            load.add_builtin(*builtin, count(*uses));
-        }
-
-        let mut classes = BTreeSet::new();
-        for call in info.non_optional_call_infos().flat_map(|call| call.iter()) {
-            let Some(class_hash) = call.call.class_hash else { continue };
-            if !self.classes.contains(&class_hash) && classes.insert(class_hash) {
-                load = load.saturating_add(class_load(&state.get_compiled_class(class_hash)?));
-            }
-        }
-        Ok(AddedLoad { load, visited, written, classes })
-    }
-
-    fn add(&mut self, added: AddedLoad) {
-        self.total = self.total.saturating_add(added.load);
-        self.visited.extend(added.visited);
-        self.written.extend(added.written);
-        self.classes.extend(added.classes);
-    }
-}
-
-/// StarknetOS hashes the bytecode segments that a block visits, two felts a permutation; of a class some
-/// half of the segments is visited. Loading a felt takes some five steps.
-fn class_load(class: &RunnableCompiledClass) -> ProofLoad {
-    let bytecode = match class {
-        RunnableCompiledClass::V0(class) => class.bytecode_length(),
-        RunnableCompiledClass::V1(class) => class.bytecode_length(),
-        #[cfg(feature = "native")]
-        RunnableCompiledClass::V1Native(class) => class.casm().bytecode_length(),
-    };
-    let hashed = count(bytecode) / 2;
-    ProofLoad { steps: hashed.saturating_mul(5), poseidon: hashed / 2, ..ProofLoad::default() }
-}
-
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn receipt(

@@ -21,6 +21,7 @@ pub mod genesis;
 pub mod header;
 pub mod limits;
 pub mod outcome;
+mod proof_load;
 pub mod query;
 pub mod replay;
 pub mod state;
