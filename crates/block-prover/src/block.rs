@@ -1,19 +1,13 @@
 //! Blocks: from a witness to a proof, and from a proof to what it says about a block.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use cairo_program_runner_lib::types::Task;
-use sidereal_execution::block::{ETH_TOKEN_ADDRESS, STRK_TOKEN_ADDRESS};
-use sidereal_execution::replay::{ReplayError, ReplayedBlock, replay};
+use sidereal_execution::replay::{ReplayError, replay};
 use sidereal_execution::witness::BlockWitness;
 use sidereal_starknet_os::{
-    CheckError, Committed, MessageToL1, OsBlock, OsChain, OsError, OsInput, OsOutput, OutputError,
-    OutputForm, os_config_hash, run_os,
+    CheckError, Committed, OsChain, OsError, OsInput, OsOutput, OutputError, OutputForm,
+    os_config_hash, run_os,
 };
 use starknet_api::StarknetApiError;
-use starknet_api::core::{ChainId, ClassHash, CompiledClassHash, ContractAddress};
-use starknet_api::executable_transaction::Transaction;
 use starknet_types_core::felt::Felt;
 
 use crate::progress::{ProgressSink, Stage};
@@ -28,9 +22,6 @@ pub const STARKNET_OS_BLAKE_HASH: Felt =
 
 /// How blocks' outputs are formed until they are settled on L1: in full, so that a proof alone shows every change.
 const FORM: OutputForm = OutputForm::Full;
-
-/// The contract that holds the aliases of addresses and keys (SNIP-10 and `state/aliases.cairo`).
-const ALIAS_CONTRACT: Felt = Felt::TWO;
 
 /// Why a block has no proof.
 #[derive(Debug, thiserror::Error)]
@@ -85,107 +76,12 @@ pub fn run_block(
     progress.enter(Stage::Replay);
     let replayed = replay(witness).map_err(|error| BlockError::Replay(Box::new(error)))?;
     progress.enter(Stage::OsRun);
-    let input = os_input(witness, replayed)?;
+    let input = OsInput::of_block(witness, replayed).map_err(BlockError::ChainId)?;
     let run = run_os(&input, FORM).map_err(BlockError::StarknetOs)?;
     let output = OsOutput::decode(&run.output).map_err(BlockError::Output)?;
-    output
-        .check(&committed(witness, input.chain), None)
-        .map_err(|error| BlockError::NotCommitted(Box::new(error)))?;
+    let committed = Committed::of_block(witness).map_err(BlockError::ChainId)?;
+    output.check(&committed, None).map_err(|error| BlockError::NotCommitted(Box::new(error)))?;
     AdaptedRun::new(Task::Pie(run.pie), None, progress).map_err(BlockError::Prove)
-}
-
-/// The configuration of a chain as StarknetOS has it.
-pub fn os_chain(chain_id: &ChainId) -> Result<OsChain, BlockError> {
-    Ok(OsChain {
-        chain_id: Felt::try_from(chain_id).map_err(BlockError::ChainId)?,
-        fee_token_address: *STRK_TOKEN_ADDRESS,
-        deprecated_fee_token_address: *ETH_TOKEN_ADDRESS,
-    })
-}
-
-/// What the hints of StarknetOS answer from, for a block that was re-executed from this witness.
-pub fn os_input(witness: &BlockWitness, replayed: ReplayedBlock) -> Result<OsInput, BlockError> {
-    let environment = &witness.environment;
-    let before = &witness.initial_reads.compiled_class_hashes;
-    let declared = &witness.state_diff.class_hash_to_compiled_class_hash;
-    // The replay has checked every class against this hash.
-    let compiled_class_hash = |class: &ClassHash| -> CompiledClassHash {
-        let known = before.get(class).filter(|compiled| compiled.0 != Felt::ZERO);
-        known.or_else(|| declared.get(class)).copied().unwrap_or_default()
-    };
-    let compiled_classes = witness
-        .classes
-        .iter()
-        .map(|(hash, class)| (compiled_class_hash(hash), Arc::new(class.casm.clone())))
-        .collect();
-    let class_components = witness
-        .classes
-        .iter()
-        .filter_map(|(hash, class)| {
-            let hashes = class.declared.as_ref()?.component_hashes;
-            let components = [
-                hashes.contract_class_version,
-                hashes.external_functions,
-                hashes.l1_handlers,
-                hashes.constructors,
-                hashes.abi,
-                hashes.sierra_program,
-            ];
-            Some((*hash, components))
-        })
-        .collect();
-    Ok(OsInput {
-        block: OsBlock {
-            number: environment.number.0,
-            timestamp: environment.timestamp.0,
-            sequencer_address: environment.sequencer_address,
-        },
-        chain: os_chain(&environment.chain_id)?,
-        previous_block_hash: environment.parent_hash.0,
-        block_hash: witness.header.hash.0,
-        old_block: environment.old_block.as_ref().map(|block| (block.number.0, block.hash.0)),
-        transactions: replayed.transactions.into_iter().map(Transaction::Account).collect(),
-        execution_infos: replayed.execution_infos,
-        storage: witness.initial_reads.storage.clone(),
-        facts: witness.commitment.clone(),
-        compiled_class_hashes: before.clone(),
-        compiled_classes,
-        class_components,
-    })
-}
-
-/// What the output of StarknetOS must say of the block of this witness.
-pub fn committed(witness: &BlockWitness, chain: OsChain) -> Committed {
-    let messages_to_l1 = witness
-        .receipts
-        .iter()
-        .flat_map(|receipt| &receipt.messages_sent)
-        .map(|message| MessageToL1 {
-            from_address: *message.from_address.0.key(),
-            to_address: Felt::from(message.to_address),
-            payload: message.payload.0.clone(),
-        })
-        .collect();
-    let aliases = ContractAddress::try_from(ALIAS_CONTRACT)
-        .ok()
-        .and_then(|contract| witness.initial_reads.storage.get(&contract));
-    let known_aliases: BTreeMap<Felt, Felt> = aliases
-        .into_iter()
-        .flatten()
-        .filter(|(_, alias)| **alias != Felt::ZERO)
-        .map(|(key, alias)| (*key.0.key(), *alias))
-        .collect();
-    Committed {
-        previous_root: witness.previous_state_root.0,
-        root: witness.header.state_root.0,
-        block_number: witness.header.number.0,
-        previous_block_hash: witness.header.parent_hash.0,
-        block_hash: witness.header.hash.0,
-        chain,
-        state_diff: witness.state_diff.clone(),
-        messages_to_l1,
-        known_aliases,
-    }
 }
 
 /// What a chain says about one of its blocks; a proof must say the same.
@@ -285,10 +181,12 @@ fn check_claim(output: &OsOutput, claim: &BlockClaim) -> Result<(), BlockVerifyE
 
 #[cfg(test)]
 mod tests {
+    use starknet_api::core::ChainId;
+
     use super::*;
 
     fn chain() -> OsChain {
-        os_chain(&ChainId::Other("SIDEREAL_TEST".to_owned())).unwrap()
+        OsChain::new(&ChainId::Other("SIDEREAL_TEST".to_owned())).unwrap()
     }
 
     fn claim() -> BlockClaim {

@@ -32,8 +32,8 @@ mod verifier;
 
 pub use audit::AuditError;
 pub use block::{
-    BlockClaim, BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, committed,
-    os_chain, os_input, run_block, verify_block, verify_starknet_os,
+    BlockClaim, BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, run_block,
+    verify_block, verify_starknet_os,
 };
 pub use bootloader::{
     BootloaderError, BootloaderRun, PreparedTask, bootloader_output, bootloader_program_hash,
@@ -48,4 +48,6 @@ pub use proof::{
 };
 pub use prover::{AdaptedRun, ProveError, Proven, Prover, RunStatistics};
 pub use settings::{MIN_SECURITY_BITS, ProverSettings, SecurityParameters};
+/// A part of [`BlockClaim`].
+pub use sidereal_starknet_os::OsChain;
 pub use verifier::{VerifiedRun, VerifyError, verify};

@@ -2,13 +2,13 @@
 
 use sidereal_block_prover::{
     BlockClaim, BlockError, BlockProof, BlockVerifyError, IgnoreProgress, Prover, ProverSettings,
-    Stage, committed, os_chain, os_input, run_block, verify_block,
+    Stage, run_block, verify_block,
 };
 use sidereal_execution::block::STRK_TOKEN_ADDRESS;
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::replay::{ReplayError, replay};
 use sidereal_execution::testing::{TestBlock, TestChain, invoke, transfer};
-use sidereal_starknet_os::{OsOutput, OutputForm, run_os};
+use sidereal_starknet_os::{Committed, OsChain, OsInput, OsOutput, OutputForm, run_os};
 use starknet_types_core::felt::Felt;
 
 /// A chain with one block on top of genesis: two transfers of different accounts.
@@ -28,7 +28,7 @@ fn claim(block: &TestBlock) -> BlockClaim {
         parent_hash: block.header.parent_hash.0,
         previous_state_root: block.witness.previous_state_root.0,
         state_root: block.header.state_root.0,
-        chain: os_chain(&block.witness.environment.chain_id).unwrap(),
+        chain: OsChain::new(&block.witness.environment.chain_id).unwrap(),
     }
 }
 
@@ -97,12 +97,12 @@ fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
 #[test]
 fn a_changed_state_value_is_refused_by_starknet_os_too() {
     let block = transfers();
-    let honest = os_input(&block.witness, replay(&block.witness).unwrap()).unwrap();
+    let honest = OsInput::of_block(&block.witness, replay(&block.witness).unwrap()).unwrap();
     let run = run_os(&honest, OutputForm::Full).unwrap();
     let output = OsOutput::decode(&run.output).unwrap();
-    output.check(&committed(&block.witness, honest.chain), None).unwrap();
+    output.check(&Committed::of_block(&block.witness).unwrap(), None).unwrap();
 
-    let mut forged = os_input(&block.witness, replay(&block.witness).unwrap()).unwrap();
+    let mut forged = OsInput::of_block(&block.witness, replay(&block.witness).unwrap()).unwrap();
     let balance = forged
         .storage
         .get_mut(&STRK_TOKEN_ADDRESS)

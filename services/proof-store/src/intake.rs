@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sidereal_block_prover::{
-    BlockClaim, BlockProof, BlockVerifyError, DecodeError, MAX_ENCODED_BYTES, os_chain,
-    verify_block,
+    BlockClaim, BlockProof, BlockVerifyError, DecodeError, MAX_ENCODED_BYTES, OsChain, verify_block,
 };
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
@@ -42,7 +41,7 @@ pub enum IntakeError {
         source: Box<BlockVerifyError>,
     },
     #[error("the chain's id cannot be written as a field element")]
-    ChainId(#[source] sidereal_block_prover::BlockError),
+    ChainId(#[source] starknet_api::StarknetApiError),
     #[error("the verification of the proof of block {block} was cut off")]
     CutOff {
         block: u64,
@@ -187,7 +186,7 @@ impl Intake {
             parent_hash: parent.hash.0,
             previous_state_root: parent.state_roots.global_root().0,
             state_root: block.state_roots.global_root().0,
-            chain: os_chain(&self.chain_id).map_err(IntakeError::ChainId)?,
+            chain: OsChain::new(&self.chain_id).map_err(IntakeError::ChainId)?,
         })
     }
 }

@@ -137,9 +137,8 @@ fn a_proof_of_another_block() {
     let proof = BlockProof::decode(&BUNDLE.proof).unwrap();
     let run = sidereal_block_prover::verify(&proof).unwrap();
     let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
-    let chain = sidereal_block_prover::os_chain(&witness.environment.chain_id).unwrap();
     let output = sidereal_starknet_os::OsOutput::decode(&run.output).unwrap();
-    let committed = sidereal_block_prover::committed(&witness, chain);
+    let committed = sidereal_starknet_os::Committed::of_block(&witness).unwrap();
     output.check(&committed, None).unwrap();
     for change in [
         |c: &mut sidereal_starknet_os::Committed| c.previous_root += Felt::ONE,

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use sidereal_block_prover::{
-    BlockError, BlockProof, DecodeError, MIN_SECURITY_BITS, STARKNET_OS_BLAKE_HASH, VerifiedRun,
-    VerifyError, committed, os_chain,
+    BlockProof, DecodeError, MIN_SECURITY_BITS, STARKNET_OS_BLAKE_HASH, VerifiedRun, VerifyError,
 };
 use sidereal_execution::replay::{ReplayError, ReplayedBlock, replay};
 use sidereal_execution::transaction::TransactionError;
 use sidereal_execution::witness::{BlockWitness, WitnessError, WitnessLimits};
-use sidereal_starknet_os::{CheckError, OsOutput, OutputError, PROGRAM_HASH};
+use sidereal_starknet_os::{CheckError, Committed, OsOutput, OutputError, PROGRAM_HASH};
+use starknet_api::StarknetApiError;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
@@ -94,7 +94,7 @@ pub enum BrokenLink {
     #[error("what the proof says cannot be read as an output of StarknetOS")]
     OutputBytes(#[source] OutputError),
     #[error("the chain's id is not one that StarknetOS can have")]
-    Chain(#[source] BlockError),
+    Chain(#[source] StarknetApiError),
     #[error("the proof is about another block than the one replayed")]
     Output(#[source] CheckError),
 }
@@ -162,7 +162,7 @@ fn program_link(found: Felt) -> Result<Link, BrokenLink> {
 /// The witness is the replayed one: all that it says of the block was recomputed.
 fn output_link(run: &VerifiedRun, witness: &BlockWitness) -> Result<Link, BrokenLink> {
     let output = OsOutput::decode(&run.output).map_err(BrokenLink::OutputBytes)?;
-    let chain = os_chain(&witness.environment.chain_id).map_err(BrokenLink::Chain)?;
-    output.check(&committed(witness, chain), None).map_err(BrokenLink::Output)?;
+    let committed = Committed::of_block(witness).map_err(BrokenLink::Chain)?;
+    output.check(&committed, None).map_err(BrokenLink::Output)?;
     Ok(Link::Output { previous_root: output.initial_root, root: output.final_root })
 }
