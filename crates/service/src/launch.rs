@@ -1,5 +1,6 @@
 //! What a main does.
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches};
@@ -14,14 +15,16 @@ pub const EXIT_CONFIG: u8 = 64;
 /// The service failed (`EX_SOFTWARE` of sysexits.h).
 pub const EXIT_SOFTWARE: u8 = 70;
 
+/// A service that runs. Boxed where it is defined: a program that starts it then holds a call, and does not compile
+/// the whole service a second time, as it would for an `async fn`.
+pub type ServiceFuture<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
+
 /// Runs a service as a process: command line, configuration, telemetry, `run`, drain.
 ///
 /// Exit codes: 0 after a clean drain, [`EXIT_CONFIG`], [`EXIT_SOFTWARE`], 128 + signal when a second signal came.
-pub fn launch<C, F, Fut, E>(name: &'static str, run: F) -> ExitCode
+pub fn launch<C, E>(name: &'static str, run: fn(C, Shutdown) -> ServiceFuture<E>) -> ExitCode
 where
     C: ServiceConfig,
-    F: FnOnce(C, Shutdown) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
     let matches = ConfigArgs::augment_args(Command::new(name).version(env!("CARGO_PKG_VERSION")))
@@ -33,11 +36,13 @@ where
 }
 
 /// The same for programs with a command line of their own.
-pub fn launch_with<C, F, Fut, E>(name: &'static str, args: &ConfigArgs, run: F) -> ExitCode
+pub fn launch_with<C, E>(
+    name: &'static str,
+    args: &ConfigArgs,
+    run: fn(C, Shutdown) -> ServiceFuture<E>,
+) -> ExitCode
 where
     C: ServiceConfig,
-    F: FnOnce(C, Shutdown) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
     let loaded: Loaded<C> = match load(args, &ProcessSource) {
@@ -59,10 +64,12 @@ where
     }
 }
 
-async fn supervise<C, F, Fut, E>(name: &'static str, loaded: Loaded<C>, run: F) -> ExitCode
+async fn supervise<C, E>(
+    name: &'static str,
+    loaded: Loaded<C>,
+    run: fn(C, Shutdown) -> ServiceFuture<E>,
+) -> ExitCode
 where
-    F: FnOnce(C, Shutdown) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
     E: std::error::Error + 'static,
 {
     let _telemetry = match telemetry::init(name, &loaded.process.telemetry) {
@@ -81,7 +88,7 @@ where
     };
     tracing::info!(service = name, version = env!("CARGO_PKG_VERSION"), "starting");
     let deadline = loaded.process.shutdown.deadline();
-    let mut running = Box::pin(run(loaded.service, shutdown.clone()));
+    let mut running = run(loaded.service, shutdown.clone());
     let ended = tokio::select! {
         result = &mut running => Some(result),
         () = shutdown.triggered() => tokio::time::timeout(deadline, &mut running).await.ok(),

@@ -11,8 +11,8 @@
 //!                 └ reconcilers ── woken by events, by a timer at the latest
 //! ```
 //!
-//! A service is a library with `pub async fn run(config: XConfig, shutdown: Shutdown) -> Result<(), XError>`, so
-//! that tests and `sidereal dev` start the same code as its main, which is one line:
+//! A service is a library with `pub fn run(config: XConfig, shutdown: Shutdown) -> ServiceFuture<XError>`, so that
+//! tests and `sidereal dev` start the same code as its main, which is one line:
 //!
 //! ```ignore
 //! fn main() -> std::process::ExitCode {
@@ -36,7 +36,7 @@ mod shutdown;
 pub mod telemetry;
 
 pub use failure::{Classified, ErrorClass, error_chain, to_status};
-pub use launch::{EXIT_CONFIG, EXIT_SOFTWARE, launch, launch_with};
+pub use launch::{EXIT_CONFIG, EXIT_SOFTWARE, ServiceFuture, launch, launch_with};
 pub use readiness::{Latch, Readiness};
 pub use reconciler::{Pass, Reconciler, Waker};
 pub use retry::RetryPolicy;

@@ -9,7 +9,7 @@ use sidereal_object_store::ObjectStoreError;
 use sidereal_proto::executor::executor_service_server::ExecutorServiceServer;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{GrpcError, Server};
-use sidereal_service::{Readiness, Shutdown, error_chain};
+use sidereal_service::{Readiness, ServiceFuture, Shutdown, error_chain};
 use starknet_api::core::ChainId;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -55,7 +55,11 @@ pub enum ExecutorError {
 }
 
 /// Runs an executor until shutdown. Open blocks may end; new ones are refused.
-pub async fn run(config: ExecutorConfig, shutdown: Shutdown) -> Result<(), ExecutorError> {
+pub fn run(config: ExecutorConfig, shutdown: Shutdown) -> ServiceFuture<ExecutorError> {
+    Box::pin(until_shutdown(config, shutdown))
+}
+
+async fn until_shutdown(config: ExecutorConfig, shutdown: Shutdown) -> Result<(), ExecutorError> {
     let readiness = Readiness::new();
     let starting = readiness.hold("executor");
     admin::start(&config.admin, &readiness, &shutdown).await.map_err(ExecutorError::Admin)?;

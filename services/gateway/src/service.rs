@@ -10,7 +10,7 @@ use sidereal_proto::executor::executor_service_client::ExecutorServiceClient;
 use sidereal_proto::sequencer::sequencer_service_client::SequencerServiceClient;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{self as transport, GrpcError};
-use sidereal_service::{Readiness, Shutdown, error_chain};
+use sidereal_service::{Readiness, ServiceFuture, Shutdown, error_chain};
 use tokio::task::JoinHandle;
 
 use crate::config::GatewayConfig;
@@ -58,7 +58,11 @@ pub struct Running {
 }
 
 /// Runs the gateway until shutdown.
-pub async fn run(config: GatewayConfig, shutdown: Shutdown) -> Result<(), GatewayError> {
+pub fn run(config: GatewayConfig, shutdown: Shutdown) -> ServiceFuture<GatewayError> {
+    Box::pin(until_shutdown(config, shutdown))
+}
+
+async fn until_shutdown(config: GatewayConfig, shutdown: Shutdown) -> Result<(), GatewayError> {
     match start(config, shutdown).await {
         Ok(running) => running.until_shutdown().await,
         // Told to stop while waiting for the others: nothing was begun.

@@ -10,7 +10,7 @@ use sidereal_object_store::ObjectStoreError;
 use sidereal_proto::proofs::proof_store_service_server::ProofStoreServiceServer;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{GrpcError, Server};
-use sidereal_service::{Readiness, Shutdown, Waker, error_chain};
+use sidereal_service::{Readiness, ServiceFuture, Shutdown, Waker, error_chain};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -53,7 +53,14 @@ pub enum ProofStoreError {
 }
 
 /// Runs the proof store until shutdown.
-pub async fn run(config: ProofStoreConfig, shutdown: Shutdown) -> Result<(), ProofStoreError> {
+pub fn run(config: ProofStoreConfig, shutdown: Shutdown) -> ServiceFuture<ProofStoreError> {
+    Box::pin(until_shutdown(config, shutdown))
+}
+
+async fn until_shutdown(
+    config: ProofStoreConfig,
+    shutdown: Shutdown,
+) -> Result<(), ProofStoreError> {
     // A proof store that ends stops its own parts and not those of the process it runs in.
     let shutdown = shutdown.child();
     let readiness = Readiness::new();

@@ -6,7 +6,7 @@ use sidereal_bus::BusError;
 use sidereal_object_store::ObjectStoreError;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{self, GrpcError};
-use sidereal_service::{Readiness, Shutdown};
+use sidereal_service::{Readiness, ServiceFuture, Shutdown};
 use tokio::task::JoinError;
 
 use crate::config::ProverWorkerConfig;
@@ -44,7 +44,14 @@ pub enum ProverWorkerError {
 
 /// Runs a worker until shutdown. The binary that calls this must call
 /// [`crate::child::main_if_requested`] first in its `main`, or name another in `worker.program`.
-pub async fn run(config: ProverWorkerConfig, shutdown: Shutdown) -> Result<(), ProverWorkerError> {
+pub fn run(config: ProverWorkerConfig, shutdown: Shutdown) -> ServiceFuture<ProverWorkerError> {
+    Box::pin(until_shutdown(config, shutdown))
+}
+
+async fn until_shutdown(
+    config: ProverWorkerConfig,
+    shutdown: Shutdown,
+) -> Result<(), ProverWorkerError> {
     let readiness = Readiness::new();
     let starting = readiness.hold("prover-worker");
     admin::start(&config.admin, &readiness, &shutdown).await.map_err(ProverWorkerError::Admin)?;

@@ -8,7 +8,9 @@ use sidereal_object_store::ObjectStoreError;
 use sidereal_proto::sequencer::sequencer_service_server::SequencerServiceServer;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{GrpcError, Server};
-use sidereal_service::{Pass, Readiness, Reconciler, RetryPolicy, Shutdown, Waker, error_chain};
+use sidereal_service::{
+    Pass, Readiness, Reconciler, RetryPolicy, ServiceFuture, Shutdown, Waker, error_chain,
+};
 use tonic::service::Routes;
 
 use crate::admission::{Admission, Validator, removal};
@@ -67,7 +69,11 @@ pub enum SequencerError {
 }
 
 /// Runs the sequencer until shutdown, or until it must halt.
-pub async fn run(config: SequencerConfig, shutdown: Shutdown) -> Result<(), SequencerError> {
+pub fn run(config: SequencerConfig, shutdown: Shutdown) -> ServiceFuture<SequencerError> {
+    Box::pin(until_shutdown(config, shutdown))
+}
+
+async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(), SequencerError> {
     // A sequencer that halts stops its own parts and not those of the process it runs in.
     let shutdown = shutdown.child();
     let readiness = Readiness::new();

@@ -7,6 +7,8 @@ use sidereal_service::Secret;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, ServiceChannel, channel};
 
+use crate::CommandFuture;
+
 /// Where the proof store is, and the token that it wants.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProofStoreArgs {
@@ -82,7 +84,11 @@ impl From<StateArg> for JobState {
 }
 
 /// Runs the command and prints its answer.
-pub async fn run(options: JobsOptions) -> anyhow::Result<()> {
+pub fn command(options: JobsOptions) -> CommandFuture {
+    Box::pin(run(options))
+}
+
+async fn run(options: JobsOptions) -> anyhow::Result<()> {
     let mut client = options.store.client()?;
     match options.command {
         JobsCommand::List { state, limit } => {

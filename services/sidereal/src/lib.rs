@@ -5,6 +5,11 @@
 //! * [`verify`]: walks the claims from a transaction to the proof of its block.
 //! * [`jobs`]: the proving jobs, for the operator.
 
+use std::pin::Pin;
+
+/// An operator's command under way; boxed like a [`sidereal_service::ServiceFuture`], for the same reason.
+pub type CommandFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
 pub mod account;
 pub mod artifacts;
 pub mod dev;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sidereal::{dev, jobs, load, verify};
+use sidereal::{CommandFuture, dev, jobs, load, verify};
 use sidereal_service::config::ConfigArgs;
 use sidereal_service::{EXIT_SOFTWARE, launch_with};
 
@@ -44,14 +44,9 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Dev(options) => dev::main(options),
-        Command::Load(options) => finish(|| async {
-            let summary = load::run(options).await?;
-            println!("{summary}");
-            anyhow::ensure!(summary.is_clean(), "not every transaction succeeded exactly once");
-            Ok(())
-        }),
-        Command::Verify(options) => finish(|| verify::run(options)),
-        Command::Jobs(options) => finish(|| jobs::run(options)),
+        Command::Load(options) => finish(load::command(options)),
+        Command::Verify(options) => finish(verify::command(options)),
+        Command::Jobs(options) => finish(jobs::command(options)),
         Command::Gateway(args) => launch_with("gateway", &args, sidereal_gateway::run),
         Command::Sequencer(args) => launch_with("sequencer", &args, sidereal_sequencer::run),
         Command::Executor(args) => launch_with("executor", &args, sidereal_executor::run),
@@ -63,11 +58,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs a command of the operator; a failure is printed with its causes.
-fn finish<F, Fut>(command: F) -> ExitCode
-where
-    F: FnOnce() -> Fut,
-    Fut: Future<Output = anyhow::Result<()>>,
-{
+fn finish(command: CommandFuture) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,7 +66,7 @@ where
             return EXIT_SOFTWARE.into();
         }
     };
-    match runtime.block_on(command()) {
+    match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sidereal: {error:#}");

@@ -22,6 +22,7 @@ use serde_json::json;
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_types_core::felt::Felt;
 
+use crate::CommandFuture;
 use crate::account::{Account, GasPrices};
 use crate::rpc::Rpc;
 pub use summary::Summary;
@@ -104,6 +105,16 @@ impl AccountsFile {
             })
             .collect())
     }
+}
+
+/// Runs the load and prints what became of it; fails unless every transaction succeeded exactly once.
+pub fn command(options: LoadOptions) -> CommandFuture {
+    Box::pin(async move {
+        let summary = run(options).await?;
+        println!("{summary}");
+        anyhow::ensure!(summary.is_clean(), "not every transaction succeeded exactly once");
+        Ok(())
+    })
 }
 
 /// Runs the load and answers what became of it.

@@ -19,6 +19,8 @@ use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 pub use walk::{BrokenLink, Link, walk};
 
+use crate::CommandFuture;
+
 /// Options of `sidereal verify`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyOptions {
@@ -43,7 +45,11 @@ pub struct VerifyOptions {
 }
 
 /// Walks and prints; an error names the link that does not hold.
-pub async fn run(options: VerifyOptions) -> anyhow::Result<()> {
+pub fn command(options: VerifyOptions) -> CommandFuture {
+    Box::pin(run(options))
+}
+
+async fn run(options: VerifyOptions) -> anyhow::Result<()> {
     let bundle = match (&options.offline, &options.transaction_hash) {
         (Some(path), asked) => {
             let bundle = Bundle::read(path)?;
