@@ -32,8 +32,8 @@ mod verifier;
 
 pub use audit::AuditError;
 pub use block::{
-    BlockClaim, BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, run_block,
-    verify_block, verify_starknet_os,
+    BlockError, BlockVerifyError, STARKNET_OS_BLAKE_HASH, VerifiedBlock, run_block, verify_block,
+    verify_starknet_os,
 };
 pub use bootloader::{
     BootloaderError, BootloaderRun, PreparedTask, bootloader_output, bootloader_program_hash,
@@ -48,6 +48,6 @@ pub use proof::{
 };
 pub use prover::{AdaptedRun, ProveError, Proven, Prover, RunStatistics};
 pub use settings::{MIN_SECURITY_BITS, ProverSettings, SecurityParameters};
-/// A part of [`BlockClaim`].
-pub use sidereal_starknet_os::OsChain;
+/// What a block's proof is compared with.
+pub use sidereal_starknet_os::{Committed, MessageToL1, OsChain, OutputForm};
 pub use verifier::{VerifiedRun, VerifyError, verify};

@@ -1,14 +1,14 @@
 //! A real block from end to end: executed, witnessed, re-executed, run through StarknetOS, proven, verified.
 
 use sidereal_block_prover::{
-    BlockClaim, BlockError, BlockProof, BlockVerifyError, IgnoreProgress, Prover, ProverSettings,
-    Stage, run_block, verify_block,
+    BlockError, BlockProof, BlockVerifyError, IgnoreProgress, Prover, ProverSettings, Stage,
+    run_block, verify_block,
 };
 use sidereal_execution::block::STRK_TOKEN_ADDRESS;
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::replay::{ReplayError, replay};
 use sidereal_execution::testing::{TestBlock, TestChain, invoke, transfer};
-use sidereal_starknet_os::{Committed, OsChain, OsInput, OsOutput, OutputForm, run_os};
+use sidereal_starknet_os::{CheckError, Committed, OsInput, OsOutput, OutputForm, run_os};
 use starknet_types_core::felt::Felt;
 
 /// A chain with one block on top of genesis: two transfers of different accounts.
@@ -19,17 +19,6 @@ fn transfers() -> TestBlock {
         invoke(&alice, 0, &[transfer(bob.address, 5)]),
         invoke(&bob, 0, &[transfer(alice.address, 7)]),
     ])
-}
-
-fn claim(block: &TestBlock) -> BlockClaim {
-    BlockClaim {
-        number: block.header.number.0,
-        hash: block.header.hash.0,
-        parent_hash: block.header.parent_hash.0,
-        previous_state_root: block.witness.previous_state_root.0,
-        state_root: block.header.state_root.0,
-        chain: OsChain::new(&block.witness.environment.chain_id).unwrap(),
-    }
 }
 
 /// The whole path. Takes a minute and 9 GB.
@@ -56,23 +45,31 @@ fn a_block_is_proven_and_its_proof_is_about_no_other_block() {
 
     let bytes = proven.proof.encode().unwrap();
     let proof = BlockProof::decode(&bytes).unwrap();
-    let verified = verify_block(&proof, &claim(&block)).unwrap();
-    let update = verified.output.state_update.expect("the full form has the state diff");
-    assert!(!update.contracts.is_empty());
+    let committed = Committed::of_block(&block.witness).unwrap();
+    let verified = verify_block(&proof, &committed).unwrap();
+    assert!(verified.output.blobs.is_some(), "the block's data goes to L1 as blobs");
 
-    let mut other = claim(&block);
-    other.state_root += Felt::ONE;
-    assert!(matches!(
-        verify_block(&proof, &other),
-        Err(BlockVerifyError::Claim { field: "state root", .. })
-    ));
+    let mut other = committed.clone();
+    other.root += Felt::ONE;
+    let Err(BlockVerifyError::NotCommitted(cause)) = verify_block(&proof, &other) else {
+        panic!("a proof of another root was accepted")
+    };
+    assert!(matches!(*cause, CheckError::Field { field: "state root", .. }), "{cause:?}");
+    // The proof says nothing of the balances themselves: what refuses another one is the commitment.
+    let mut other = committed.clone();
+    let cells = other.state_diff.storage_diffs.get_mut(&*STRK_TOKEN_ADDRESS).unwrap();
+    *cells.values_mut().next().unwrap() += Felt::ONE;
+    let Err(BlockVerifyError::NotCommitted(cause)) = verify_block(&proof, &other) else {
+        panic!("a proof of another balance was accepted")
+    };
+    assert!(matches!(*cause, CheckError::Commitment { blob: 0 }), "{cause:?}");
     let mut forged = proof.clone();
     forged.output[1] += Felt::ONE;
-    assert!(matches!(verify_block(&forged, &claim(&block)), Err(BlockVerifyError::Proof(_))));
+    assert!(matches!(verify_block(&forged, &committed), Err(BlockVerifyError::Proof(_))));
     let mut other_program = proof;
     other_program.program_hash += Felt::ONE;
     assert!(matches!(
-        verify_block(&other_program, &claim(&block)),
+        verify_block(&other_program, &committed),
         Err(BlockVerifyError::Program { .. })
     ));
 }
@@ -98,9 +95,9 @@ fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
 fn a_changed_state_value_is_refused_by_starknet_os_too() {
     let block = transfers();
     let honest = OsInput::of_block(&block.witness, replay(&block.witness).unwrap()).unwrap();
-    let run = run_os(&honest, OutputForm::Full).unwrap();
+    let run = run_os(&honest, OutputForm::Kzg).unwrap();
     let output = OsOutput::decode(&run.output).unwrap();
-    output.check(&Committed::of_block(&block.witness).unwrap(), None).unwrap();
+    output.check(&Committed::of_block(&block.witness).unwrap()).unwrap();
 
     let mut forged = OsInput::of_block(&block.witness, replay(&block.witness).unwrap()).unwrap();
     let balance = forged
@@ -109,5 +106,5 @@ fn a_changed_state_value_is_refused_by_starknet_os_too() {
         .and_then(|cells| cells.values_mut().find(|value| **value != Felt::ZERO))
         .expect("the block reads balances");
     *balance += Felt::ONE;
-    assert!(run_os(&forged, OutputForm::Full).is_err());
+    assert!(run_os(&forged, OutputForm::Kzg).is_err());
 }

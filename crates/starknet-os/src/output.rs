@@ -3,9 +3,11 @@
 pub(crate) mod blob;
 mod check;
 pub(crate) mod compression;
+mod data;
 
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;
+use starknet_api::data_availability::L1DataAvailabilityMode;
 use starknet_types_core::felt::Felt;
 
 pub use blob::{BlobError, KzgCommitment};
@@ -21,6 +23,16 @@ pub enum OutputForm {
     Compressed,
     /// Packed and compressed into blobs, of which the output has KZG commitments and one evaluation each.
     Kzg,
+}
+
+impl OutputForm {
+    /// The form in which a block is proven whose header says that its data goes to L1 so.
+    pub fn of_mode(mode: L1DataAvailabilityMode) -> Self {
+        match mode {
+            L1DataAvailabilityMode::Calldata => Self::Full,
+            L1DataAvailabilityMode::Blob => Self::Kzg,
+        }
+    }
 }
 
 /// Number of words before the messages or the KZG commitments.

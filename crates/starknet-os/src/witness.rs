@@ -13,7 +13,7 @@ use starknet_types_core::felt::Felt;
 
 use crate::cairo_structs::constants::{ALIAS_CONTRACT_ADDRESS, ALIAS_COUNTER_STORAGE_KEY};
 use crate::input::{OsBlock, OsChain, OsInput};
-use crate::output::{Committed, MessageToL1};
+use crate::output::{Committed, MessageToL1, OutputForm};
 
 impl OsChain {
     /// The configuration of a chain of this project: STRK and ETH at Starknet's own addresses.
@@ -90,7 +90,20 @@ impl OsInput {
     }
 }
 
+impl From<&starknet_api::transaction::MessageToL1> for MessageToL1 {
+    fn from(message: &starknet_api::transaction::MessageToL1) -> Self {
+        Self {
+            from_address: *message.from_address.0.key(),
+            to_address: Felt::from(message.to_address),
+            payload: message.payload.0.clone(),
+        }
+    }
+}
+
 impl Committed {
+    /// The contract that gives addresses and keys their aliases.
+    pub const ALIAS_CONTRACT_ADDRESS: Felt = ALIAS_CONTRACT_ADDRESS;
+
     /// What the output must say of the block of this witness.
     ///
     /// # Errors
@@ -100,11 +113,7 @@ impl Committed {
             .receipts
             .iter()
             .flat_map(|receipt| &receipt.messages_sent)
-            .map(|message| MessageToL1 {
-                from_address: *message.from_address.0.key(),
-                to_address: Felt::from(message.to_address),
-                payload: message.payload.0.clone(),
-            })
+            .map(MessageToL1::from)
             .collect();
         let known_aliases: BTreeMap<Felt, Felt> = witness
             .initial_reads
@@ -122,6 +131,7 @@ impl Committed {
             previous_block_hash: witness.header.parent_hash.0,
             block_hash: witness.header.hash.0,
             chain: OsChain::new(&witness.environment.chain_id)?,
+            form: OutputForm::of_mode(witness.header.l1_da_mode),
             state_diff: witness.state_diff.clone(),
             messages_to_l1,
             known_aliases,

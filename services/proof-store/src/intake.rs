@@ -1,17 +1,20 @@
 //! Taking a proof in: verified against the chain's own block, then durable, then acknowledged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sidereal_block_prover::{
-    BlockClaim, BlockProof, BlockVerifyError, DecodeError, MAX_ENCODED_BYTES, OsChain, verify_block,
+    BlockProof, BlockVerifyError, Committed, DecodeError, MAX_ENCODED_BYTES, MessageToL1, OsChain,
+    OutputForm, verify_block,
 };
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
 use sidereal_service::{Classified, ErrorClass};
 use starknet_api::block::BlockNumber;
-use starknet_api::core::ChainId;
+use starknet_api::core::{ChainId, ContractAddress};
+use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 use tokio::sync::Semaphore;
 
@@ -40,6 +43,8 @@ pub enum IntakeError {
         #[source]
         source: Box<BlockVerifyError>,
     },
+    #[error("the chain store has block {block}, and not its state diff")]
+    NoStateDiff { block: u64 },
     #[error("the chain's id cannot be written as a field element")]
     ChainId(#[source] starknet_api::StarknetApiError),
     #[error("the verification of the proof of block {block} was cut off")]
@@ -79,7 +84,9 @@ impl Classified for IntakeError {
             | Self::Decode { .. }
             | Self::Refused { .. } => ErrorClass::Invalid,
             Self::UnknownBlock { .. } => ErrorClass::NotFound,
-            Self::ChainId(_) | Self::CutOff { .. } => ErrorClass::Internal,
+            Self::NoStateDiff { .. } | Self::ChainId(_) | Self::CutOff { .. } => {
+                ErrorClass::Internal
+            }
             Self::ChainStore { .. } | Self::Index { .. } | Self::Ending => ErrorClass::Unavailable,
             Self::ObjectStore { source, .. } => source.class(),
         }
@@ -127,13 +134,13 @@ impl Intake {
                 received: bytes.len(),
             });
         }
-        let claim = self.claim(block, offer.block_hash).await?;
+        let committed = self.committed(block, offer.block_hash).await?;
         let permit = self.verifications.acquire().await.map_err(|_| IntakeError::Ending)?;
         let proof_bytes = bytes.clone();
         tokio::task::spawn_blocking(move || {
             let proof = BlockProof::decode(&proof_bytes)
                 .map_err(|source| IntakeError::Decode { block, source })?;
-            verify_block(&proof, &claim)
+            verify_block(&proof, &committed)
                 .map(|_| ())
                 .map_err(|source| IntakeError::Refused { block, source: Box::new(source) })
         })
@@ -169,25 +176,50 @@ impl Intake {
     }
 
     /// What the chain store says of the block: what the proof must say, too.
-    async fn claim(&self, number: u64, hash: Felt) -> Result<BlockClaim, IntakeError> {
-        let read = |selected: u64| async move {
-            self.chain
-                .block(BlockSelector::Number(BlockNumber(selected)))
-                .await
-                .map_err(|source| IntakeError::ChainStore { block: selected, source })
-        };
-        let parent_number = number.checked_sub(1).ok_or(IntakeError::Genesis { block: number })?;
+    async fn committed(&self, number: u64, hash: Felt) -> Result<Committed, IntakeError> {
+        let failed = |source| IntakeError::ChainStore { block: number, source };
         let unknown = || IntakeError::UnknownBlock { block: number, hash };
-        let block = read(number).await?.filter(|block| block.hash.0 == hash).ok_or_else(unknown)?;
-        let parent = read(parent_number).await?.ok_or_else(unknown)?;
-        Ok(BlockClaim {
-            number,
-            hash,
-            parent_hash: parent.hash.0,
-            previous_state_root: parent.state_roots.global_root().0,
-            state_root: block.state_roots.global_root().0,
+        let read = |selected| self.chain.block(BlockSelector::Number(BlockNumber(selected)));
+        let parent_number = number.checked_sub(1).ok_or(IntakeError::Genesis { block: number })?;
+        let block = read(number).await.map_err(failed)?;
+        let block = block.filter(|block| block.hash.0 == hash).ok_or_else(unknown)?;
+        let parent = read(parent_number).await.map_err(failed)?.ok_or_else(unknown)?;
+        let state_diff = self.chain.state_diff(BlockNumber(number)).await.map_err(failed)?;
+        let state_diff = state_diff.ok_or(IntakeError::NoStateDiff { block: number })?;
+        let receipts = self.chain.receipts(BlockNumber(number)).await.map_err(failed)?;
+        Ok(Committed {
+            previous_root: parent.state_roots.global_root().0,
+            root: block.state_roots.global_root().0,
+            block_number: number,
+            previous_block_hash: parent.hash.0,
+            block_hash: hash,
             chain: OsChain::new(&self.chain_id).map_err(IntakeError::ChainId)?,
+            form: OutputForm::of_mode(block.header.l1_da_mode),
+            known_aliases: self.aliases_before(number, &state_diff).await.map_err(failed)?,
+            state_diff,
+            messages_to_l1: receipts
+                .iter()
+                .flat_map(|receipt| &receipt.messages_sent)
+                .map(MessageToL1::from)
+                .collect(),
         })
+    }
+
+    /// The aliases that the addresses and keys of a block's state diff had before it.
+    async fn aliases_before(
+        &self,
+        number: u64,
+        state_diff: &ThinStateDiff,
+    ) -> Result<BTreeMap<Felt, Felt>, ChainStoreError> {
+        let Ok(contract) = ContractAddress::try_from(Committed::ALIAS_CONTRACT_ADDRESS) else {
+            return Ok(BTreeMap::new());
+        };
+        let cells: Vec<_> =
+            Committed::alias_keys(state_diff).into_iter().map(|key| (contract, key)).collect();
+        let parent = BlockNumber(number.saturating_sub(1));
+        let values = self.chain.storage_many(&cells, parent).await?;
+        let keys = cells.into_iter().map(|(_, key)| *key.0.key());
+        Ok(keys.zip(values).filter(|(_, alias)| *alias != Felt::ZERO).collect())
     }
 }
 

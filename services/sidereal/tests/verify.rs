@@ -139,7 +139,7 @@ fn a_proof_of_another_block() {
     let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
     let output = sidereal_starknet_os::OsOutput::decode(&run.output).unwrap();
     let committed = sidereal_starknet_os::Committed::of_block(&witness).unwrap();
-    output.check(&committed, None).unwrap();
+    output.check(&committed).unwrap();
     for change in [
         |c: &mut sidereal_starknet_os::Committed| c.previous_root += Felt::ONE,
         |c: &mut sidereal_starknet_os::Committed| c.root += Felt::ONE,
@@ -153,6 +153,6 @@ fn a_proof_of_another_block() {
     ] {
         let mut other = committed.clone();
         change(&mut other);
-        assert!(output.check(&other, None).is_err());
+        assert!(output.check(&other).is_err());
     }
 }

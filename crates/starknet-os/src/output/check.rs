@@ -6,11 +6,9 @@ use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 use starknet_types_core::hash::{Pedersen, StarkHash};
 
-use super::{ContractUpdate, MessageToL1, OsOutput, StateUpdate};
-use crate::cairo_structs::constants::{
-    ALIAS_CONTRACT_ADDRESS, ALIAS_COUNTER_STORAGE_KEY, MAX_NON_COMPRESSED_CONTRACT_ADDRESS,
-    MIN_VALUE_FOR_ALIAS_ALLOC, STARKNET_OS_CONFIG_VERSION,
-};
+use super::data::{check_blobs, has_alias, is_system_contract};
+use super::{BlobError, CompressionError, MessageToL1, OsOutput, OutputForm, StateUpdate};
+use crate::cairo_structs::constants::STARKNET_OS_CONFIG_VERSION;
 use crate::input::OsChain;
 
 /// What the sequencer committed for a block: what its proof must say.
@@ -28,6 +26,8 @@ pub struct Committed {
     pub block_hash: Felt,
     /// The chain's configuration.
     pub chain: OsChain,
+    /// How the block's data goes to L1, and so how its state diff is in the output.
+    pub form: OutputForm,
     /// The block's state diff, aliases and old block hash included.
     pub state_diff: ThinStateDiff,
     /// Messages to L1 in the receipts, in order.
@@ -37,7 +37,7 @@ pub struct Committed {
 }
 
 /// How an output differs from what was committed.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// A field of the header differs.
     #[error("the {field} in the output of StarknetOS is {found:#x}, committed was {expected:#x}")]
@@ -48,6 +48,14 @@ pub enum CheckError {
         expected: Felt,
         /// What is in the output.
         found: Felt,
+    },
+    /// The state diff is in the output in another form than the block's data goes to L1.
+    #[error("the output of StarknetOS has the {found:?} form, committed was the {expected:?} one")]
+    Form {
+        /// The form of the block.
+        expected: OutputForm,
+        /// The form of the output.
+        found: OutputForm,
     },
     /// The messages to L1 differ.
     #[error("the messages to L1 in the output of StarknetOS differ from those in the receipts")]
@@ -69,6 +77,46 @@ pub enum CheckError {
         /// What is in the output.
         found: Option<Felt>,
     },
+    /// The output has neither the state diff nor commitments to it.
+    #[error("the output of StarknetOS says nothing of the state diff")]
+    NoStateDiff,
+    /// A key of the committed state diff to which neither the block nor the state before it gives an alias.
+    #[error("key {0:#x} of the committed state diff has no alias")]
+    NoAlias(Felt),
+    /// The committed state diff cannot be compressed.
+    #[error("compress the committed state diff")]
+    Compression(#[source] CompressionError),
+    /// The committed state diff fills another number of blobs.
+    #[error(
+        "the committed state diff fills {expected} blobs, the output of StarknetOS has {found}"
+    )]
+    BlobCount {
+        /// How many the state diff fills.
+        expected: usize,
+        /// How many are in the output.
+        found: usize,
+    },
+    /// A blob cannot be committed to.
+    #[error("commit to blob {blob} of the state diff")]
+    Blob {
+        /// Index of the blob.
+        blob: usize,
+        /// The cause.
+        #[source]
+        source: BlobError,
+    },
+    /// The commitment to a blob is not that of the committed state diff. StarknetOS does not check it.
+    #[error("the commitment to blob {blob} is not one to the committed state diff")]
+    Commitment {
+        /// Index of the blob.
+        blob: usize,
+    },
+    /// The value of a blob's polynomial is not that of the committed state diff.
+    #[error("the evaluation of blob {blob} is not that of the committed state diff")]
+    Evaluation {
+        /// Index of the blob.
+        blob: usize,
+    },
 }
 
 /// The hash of the OS configuration in the output (`os_config/os_config.cairo`): a Pedersen hash of version,
@@ -83,16 +131,12 @@ pub fn os_config_hash(chain: &OsChain) -> Felt {
 }
 
 impl OsOutput {
-    /// Checks that this is the output for the block that was committed. In the KZG form `blob_data` is what
-    /// fills the blobs; in the others it is not looked at.
+    /// Checks that this is the output for the block that was committed, state diff included: in the full and the
+    /// compressed form value by value, in the KZG form by the commitments to the blobs that it fills.
     ///
     /// # Errors
     /// The first difference.
-    pub fn check(
-        &self,
-        committed: &Committed,
-        blob_data: Option<&StateUpdate>,
-    ) -> Result<(), CheckError> {
+    pub fn check(&self, committed: &Committed) -> Result<(), CheckError> {
         let number = Felt::from(committed.block_number);
         for (field, expected, found) in [
             ("state root before the block", committed.previous_root, self.initial_root),
@@ -112,9 +156,13 @@ impl OsOutput {
         if self.messages_to_l1 != committed.messages_to_l1 {
             return Err(CheckError::Messages);
         }
-        match self.state_update.as_ref().or(blob_data) {
-            Some(update) => check_state_diff(update, committed),
-            None => Ok(()),
+        if self.form != committed.form {
+            return Err(CheckError::Form { expected: committed.form, found: self.form });
+        }
+        match (&self.state_update, &self.blobs) {
+            (Some(update), None) => update.check(committed),
+            (None, Some(blobs)) => check_blobs(blobs, &committed.blob_data()?),
+            _ => Err(CheckError::NoStateDiff),
         }
     }
 }
@@ -122,92 +170,82 @@ impl OsOutput {
 /// Values by contract (or class) and key.
 type Values = BTreeMap<(Felt, Felt), Felt>;
 
-fn check_state_diff(update: &StateUpdate, committed: &Committed) -> Result<(), CheckError> {
-    let aliases = aliases(update, committed);
-    let resolve = |alias: Felt| {
-        if alias < Felt::from(MIN_VALUE_FOR_ALIAS_ALLOC) {
-            return Ok(alias);
+impl StateUpdate {
+    /// Checks that this is the state diff that was committed.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check(&self, committed: &Committed) -> Result<(), CheckError> {
+        let aliases: BTreeMap<Felt, Felt> =
+            committed.aliases().into_iter().map(|(key, alias)| (alias, key)).collect();
+        let resolve = |alias: Felt| {
+            if !has_alias(alias) {
+                return Ok(alias);
+            }
+            aliases.get(&alias).copied().ok_or(CheckError::Alias(alias))
+        };
+        let (mut nonces, mut class_hashes, mut storage) =
+            (Values::new(), Values::new(), Values::new());
+        for contract in &self.contracts {
+            // System contracts have no aliases at all.
+            let is_system = is_system_contract(contract.address);
+            let address = resolve(contract.address)?;
+            for cell in &contract.storage {
+                let key = if is_system { cell.key } else { resolve(cell.key)? };
+                storage.insert((address, key), cell.value);
+            }
+            if let Some(nonce) = changed(contract.previous_nonce, contract.nonce) {
+                nonces.insert((address, Felt::ZERO), nonce);
+            }
+            if let Some(class_hash) = changed(contract.previous_class_hash, contract.class_hash) {
+                class_hashes.insert((address, Felt::ZERO), class_hash);
+            }
         }
-        aliases.get(&alias).copied().ok_or(CheckError::Alias(alias))
-    };
-    let (mut nonces, mut class_hashes, mut storage) = (Values::new(), Values::new(), Values::new());
-    for contract in &update.contracts {
-        // System contracts have no aliases at all.
-        let is_system = contract.address <= Felt::from(MAX_NON_COMPRESSED_CONTRACT_ADDRESS);
-        let address = resolve(contract.address)?;
-        for cell in &contract.storage {
-            let key = if is_system { cell.key } else { resolve(cell.key)? };
-            storage.insert((address, key), cell.value);
-        }
-        if let Some(nonce) = changed(contract.previous_nonce, contract.nonce) {
-            nonces.insert((address, Felt::ZERO), nonce);
-        }
-        if let Some(class_hash) = changed(contract.previous_class_hash, contract.class_hash) {
-            class_hashes.insert((address, Felt::ZERO), class_hash);
-        }
-    }
-    let classes =
-        update.classes.iter().map(|class| ((class.key, Felt::ZERO), class.value)).collect();
+        let classes =
+            self.classes.iter().map(|class| ((class.key, Felt::ZERO), class.value)).collect();
 
-    let diff = &committed.state_diff;
-    let at = |key: Felt| (key, Felt::ZERO);
-    compare(
-        "storage cell",
-        &storage,
-        &diff
-            .storage_diffs
-            .iter()
-            .flat_map(|(address, cells)| {
-                cells.iter().map(|(key, value)| ((*address.0.key(), *key.0.key()), *value))
-            })
-            .collect(),
-    )?;
-    compare(
-        "nonce",
-        &nonces,
-        &diff.nonces.iter().map(|(address, nonce)| (at(*address.0.key()), nonce.0)).collect(),
-    )?;
-    compare(
-        "class",
-        &class_hashes,
-        &diff
-            .deployed_contracts
-            .iter()
-            .map(|(address, class)| (at(*address.0.key()), class.0))
-            .collect(),
-    )?;
-    compare(
-        "compiled class",
-        &classes,
-        &diff
-            .class_hash_to_compiled_class_hash
-            .iter()
-            .map(|(class, compiled)| (at(class.0), compiled.0))
-            .collect(),
-    )
+        let diff = &committed.state_diff;
+        let at = |key: Felt| (key, Felt::ZERO);
+        compare(
+            "storage cell",
+            &storage,
+            &diff
+                .storage_diffs
+                .iter()
+                .flat_map(|(address, cells)| {
+                    cells.iter().map(|(key, value)| ((*address.0.key(), *key.0.key()), *value))
+                })
+                .collect(),
+        )?;
+        compare(
+            "nonce",
+            &nonces,
+            &diff.nonces.iter().map(|(address, nonce)| (at(*address.0.key()), nonce.0)).collect(),
+        )?;
+        compare(
+            "class",
+            &class_hashes,
+            &diff
+                .deployed_contracts
+                .iter()
+                .map(|(address, class)| (at(*address.0.key()), class.0))
+                .collect(),
+        )?;
+        compare(
+            "compiled class",
+            &classes,
+            &diff
+                .class_hash_to_compiled_class_hash
+                .iter()
+                .map(|(class, compiled)| (at(class.0), compiled.0))
+                .collect(),
+        )
+    }
 }
 
 /// The full form has what did not change, too.
 fn changed(previous: Option<Felt>, value: Option<Felt>) -> Option<Felt> {
     if previous.is_some() && previous == value { None } else { value }
-}
-
-/// What each alias stands for: those that had one before, and those that the block allocated.
-fn aliases(update: &StateUpdate, committed: &Committed) -> BTreeMap<Felt, Felt> {
-    let allocated = update
-        .contracts
-        .iter()
-        .filter(|contract: &&ContractUpdate| contract.address == ALIAS_CONTRACT_ADDRESS)
-        .flat_map(|contract| &contract.storage)
-        .map(|cell| (cell.key, cell.value));
-    committed
-        .known_aliases
-        .iter()
-        .map(|(key, alias)| (*key, *alias))
-        .chain(allocated)
-        .filter(|(key, _)| *key != ALIAS_COUNTER_STORAGE_KEY)
-        .map(|(key, alias)| (alias, key))
-        .collect()
 }
 
 fn compare(what: &'static str, found: &Values, expected: &Values) -> Result<(), CheckError> {

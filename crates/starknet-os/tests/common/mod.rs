@@ -35,11 +35,16 @@ pub fn check(witness: &BlockWitness, form: OutputForm) -> OsRun {
         run.unwrap_or_else(|error| panic!("block {}: {}", witness.header.number, chain(&error)));
     let output = OsOutput::decode(&run.output).unwrap();
     assert_eq!(output.form, form);
-    let blobs = run.blob_data.as_deref().map(|felts| StateUpdate::decode_blob_data(felts).unwrap());
-    assert_eq!(blobs.is_some(), form == OutputForm::Kzg);
+    let committed = Committed { form, ..Committed::of_block(witness).unwrap() };
     output
-        .check(&Committed::of_block(witness).unwrap(), blobs.as_ref())
-        .unwrap_or_else(|error| panic!("block {}: {error}", witness.header.number));
+        .check(&committed)
+        .unwrap_or_else(|error| panic!("block {}: {}", witness.header.number, chain(&error)));
+    // What the OS committed to is also read as what it is, not only compared with what we would have written.
+    assert_eq!(run.blob_data.is_some(), form == OutputForm::Kzg);
+    if let Some(data) = &run.blob_data {
+        assert_eq!(*data, committed.blob_data().unwrap());
+        StateUpdate::decode_blob_data(data).unwrap().check(&committed).unwrap();
+    }
     run
 }
 
