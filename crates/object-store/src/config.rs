@@ -27,7 +27,8 @@ pub struct ObjectStoreConfig {
     pub access_key_id: Option<String>,
     /// S3: the secret that belongs to `access_key_id`.
     pub secret_access_key: Secret<String>,
-    /// S3: how long one try of a request may take.
+    /// S3: how long one try of a request may take; for an object that is read, until its first byte, and as long
+    /// again until its last.
     pub timeout_ms: u64,
 }
 
@@ -54,6 +55,14 @@ impl ObjectStoreConfig {
         }
         problems.in_range(section, "max_object_bytes", self.max_object_bytes, 1..=5_000_000_000);
         problems.in_range(section, "timeout_ms", self.timeout_ms, 100..=600_000);
+        if let Some(endpoint) = &self.endpoint {
+            problems.require(
+                section,
+                "endpoint",
+                endpoint.starts_with("http://") || endpoint.starts_with("https://"),
+                "must begin with http:// or https://",
+            );
+        }
         if self.access_key_id.is_some() == self.secret_access_key.is_empty() {
             problems.add(
                 section,

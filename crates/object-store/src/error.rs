@@ -30,7 +30,19 @@ pub enum ObjectStoreError {
         /// The URL as given.
         url: String,
     },
-    /// The store did not do what it was asked for.
+    /// The store does not let this process do that: its credentials, its rights, or the bucket's name are wrong.
+    /// The configuration is read at the start, so trying again does not mend it.
+    #[error("{operation} {key} was refused by the object store")]
+    Refused {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: Source,
+    },
+    /// The store did not do what it was asked for, and may do it later.
     #[error("{operation} {key} in the object store failed")]
     Failed {
         /// What was tried.
@@ -59,6 +71,7 @@ impl Classified for ObjectStoreError {
             Self::NotFound { .. } => ErrorClass::NotFound,
             Self::TooLarge { .. } => ErrorClass::Exhausted,
             Self::BadUrl { .. } => ErrorClass::Invalid,
+            Self::Refused { .. } => ErrorClass::Internal,
             Self::Failed { .. } => ErrorClass::Unavailable,
         }
     }

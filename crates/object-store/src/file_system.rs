@@ -1,16 +1,18 @@
 //! Objects as files: written beside their place, synced, then renamed into it, and the folder synced too.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Source;
-use crate::{ObjectKey, ObjectStore, ObjectStoreError};
+use crate::{MAX_LISTED, ObjectKey, ObjectStore, ObjectStoreError};
 
 /// A folder of objects. Several processes may use it at once.
 #[derive(Clone, Debug)]
@@ -22,7 +24,8 @@ pub struct FileSystemStore {
 /// Half-written objects are in this folder beside the objects; no key can name it, as it begins with a dot.
 const UNFINISHED: &str = ".unfinished";
 
-static NEXT_UNFINISHED: AtomicU64 = AtomicU64::new(0);
+/// What a killed process left half-written is removed by a start so much later: no write takes that long.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FileSystemStore {
     /// Opens the folder, making it when it is missing.
@@ -30,7 +33,9 @@ impl FileSystemStore {
         let store = Self { root: Arc::new(root.to_path_buf()), max_object_bytes };
         store
             .blocking("opening", root.display().to_string(), |store| {
-                fs::create_dir_all(store.root.join(UNFINISHED))?;
+                let unfinished = store.root.join(UNFINISHED);
+                fs::create_dir_all(&unfinished)?;
+                remove_abandoned(&unfinished)?;
                 sync_folder(&store.root)
             })
             .await?;
@@ -77,20 +82,16 @@ impl ObjectStore for FileSystemStore {
         }
         let target = self.path(key);
         self.blocking("writing", key.to_string(), move |store| {
-            let number = NEXT_UNFINISHED.fetch_add(1, Ordering::Relaxed);
-            let unfinished =
-                store.root.join(UNFINISHED).join(format!("{}-{number}", std::process::id()));
-            let written = write_synced(&unfinished, &bytes).and_then(|()| {
-                let folder = target.parent().unwrap_or(&store.root);
-                make_folders(&store.root, folder)?;
-                fs::rename(&unfinished, &target)?;
-                sync_folder(folder)
-            });
-            if written.is_err() {
-                // Best effort: the name is used by nobody else, and the error that counts is the first.
-                let _ = fs::remove_file(&unfinished);
-            }
-            written
+            // A name that nobody else has, also no process of the same number on another machine; removed on failure.
+            let mut unfinished = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o666))
+                .tempfile_in(store.root.join(UNFINISHED))?;
+            unfinished.write_all(&bytes)?;
+            unfinished.as_file().sync_all()?;
+            let folder = target.parent().unwrap_or(&store.root);
+            make_folders(&store.root, folder)?;
+            unfinished.persist(&target)?;
+            sync_folder(folder)
         })
         .await
     }
@@ -101,7 +102,11 @@ impl ObjectStore for FileSystemStore {
         let read = self
             .blocking("reading", key.to_string(), move |_| {
                 let Some(file) = existing(File::open(&path))? else { return Ok(None) };
-                let size = file.metadata()?.len();
+                let metadata = file.metadata()?;
+                if !metadata.is_file() {
+                    return Ok(None);
+                }
+                let size = metadata.len();
                 if size > limit {
                     return Ok(Some(Err(size)));
                 }
@@ -145,12 +150,13 @@ impl ObjectStore for FileSystemStore {
         let prefix = prefix.to_owned();
         let after = after.cloned();
         self.blocking("listing", prefix.clone(), move |store| {
-            let mut keys = Vec::new();
-            collect(&store.root, "", &prefix, &mut keys)?;
-            keys.retain(|key| after.as_ref().is_none_or(|after| key > after));
-            keys.sort();
-            keys.truncate(limit.min(1_000));
-            Ok(keys)
+            let limit = limit.min(MAX_LISTED);
+            let mut page =
+                Page { prefix: &prefix, after: after.as_ref(), limit, keys: BTreeSet::new() };
+            if limit > 0 {
+                page.collect(&store.root, "")?;
+            }
+            Ok(page.keys.into_iter().collect())
         })
         .await
     }
@@ -163,11 +169,17 @@ impl ObjectStore for FileSystemStore {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Of a killed process with our id there may be a file; it is nobody's now.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn remove_abandoned(unfinished: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(unfinished)? {
+        let entry = entry?;
+        // Another process that starts, or finishes its write, may take the file away in the same moment.
+        let Some(metadata) = existing(entry.metadata())? else { continue };
+        if metadata.modified()?.elapsed().is_ok_and(|age| age > ABANDONED_AFTER) {
+            existing(fs::remove_file(entry.path()))?;
+            tracing::info!(file = %entry.path().display(), "removed a half-written object of a killed process");
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folders from the root down to `folder`, and syncs each one that is new into its parent.
@@ -195,9 +207,14 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        // A file where a folder was expected also means that there is no such object.
+        // A file where a folder was expected, or the reverse, also means that there is no such object.
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+            ) =>
         {
             Ok(None)
         }
@@ -205,26 +222,40 @@ fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Gathers keys below `folder` that begin with `prefix`; folders that cannot hold any are not entered.
-fn collect(folder: &Path, at: &str, prefix: &str, keys: &mut Vec<ObjectKey>) -> io::Result<()> {
-    let Some(entries) = existing(fs::read_dir(folder))? else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.starts_with('.') {
-            continue;
-        }
-        let path = if at.is_empty() { name } else { format!("{at}/{name}") };
-        if entry.file_type()?.is_dir() {
-            let inside = format!("{path}/");
-            if inside.starts_with(prefix) || prefix.starts_with(&inside) {
-                collect(&entry.path(), &path, prefix, keys)?;
+/// The smallest keys that a list asks for; never more than its limit are held.
+struct Page<'a> {
+    prefix: &'a str,
+    after: Option<&'a ObjectKey>,
+    limit: usize,
+    keys: BTreeSet<ObjectKey>,
+}
+
+impl Page<'_> {
+    /// Gathers keys below `folder`, which is at the relative path `at`; folders that cannot hold any are not entered.
+    fn collect(&mut self, folder: &Path, at: &str) -> io::Result<()> {
+        let Some(entries) = existing(fs::read_dir(folder))? else { return Ok(()) };
+        for entry in entries {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') {
+                continue;
             }
-        } else if path.starts_with(prefix)
-            && let Ok(key) = ObjectKey::parse(&path)
-        {
-            keys.push(key);
+            let path = if at.is_empty() { name } else { format!("{at}/{name}") };
+            if entry.file_type()?.is_dir() {
+                let inside = format!("{path}/");
+                if inside.starts_with(self.prefix) || self.prefix.starts_with(&inside) {
+                    self.collect(&entry.path(), &path)?;
+                }
+            } else if path.starts_with(self.prefix)
+                && let Ok(key) = ObjectKey::parse(&path)
+                && self.after.is_none_or(|after| key > *after)
+            {
+                self.keys.insert(key);
+                if self.keys.len() > self.limit {
+                    self.keys.pop_last();
+                }
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

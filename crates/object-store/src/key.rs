@@ -3,14 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Name of an object: segments of `[a-z0-9._-]` divided by `/`, none of them empty or beginning with a dot.
-/// So a key is a safe relative path and a safe S3 key.
+/// Name of an object: segments of `[a-z0-9._-]` divided by `/`, none of them empty, beginning with a dot, or longer
+/// than 255 bytes. So a key is a safe relative path, whose parts fit a file system, and a safe S3 key.
+///
+/// No key may be the folder of another (`a` and `a/b`): a file system cannot hold both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
 /// A string that is no object key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key:?} is not an object key (segments of [a-z0-9._-] divided by '/', at most 512 bytes)")]
+#[error(
+    "{key:?} is not an object key (segments of [a-z0-9._-] divided by '/', each at most 255 bytes, all at most 512)"
+)]
 pub struct BadKey {
     /// The string as given, cut to 600 bytes at most.
     pub key: String,
@@ -21,7 +25,7 @@ impl ObjectKey {
     pub fn parse(key: &str) -> Result<Self, BadKey> {
         let fine = key.len() <= 512
             && key.split('/').all(|segment| {
-                !segment.is_empty()
+                (1..=255).contains(&segment.len())
                     && !segment.starts_with('.')
                     && segment.bytes().all(is_segment_byte)
             });
@@ -89,7 +93,10 @@ mod tests {
         ] {
             assert!(ObjectKey::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(ObjectKey::parse(&"a".repeat(513)).is_err());
+        let long = "a".repeat(255);
+        assert!(ObjectKey::parse(&long).is_ok());
+        assert!(ObjectKey::parse(&format!("{long}a")).is_err());
+        assert!(ObjectKey::parse(&format!("{long}/{long}/1")).is_err());
         assert!(ObjectKey::parse("proofs/1-0xabc.bin").is_ok());
     }
 

@@ -21,6 +21,9 @@ pub use s3::S3Store;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+/// Keys that one list holds at the most.
+pub const MAX_LISTED: usize = 1_000;
+
 /// Whole objects under keys. Services hold an `Arc<dyn ObjectStore>`.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + std::fmt::Debug {
@@ -28,7 +31,8 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     /// [`ObjectStoreError::TooLarge`] over [`ObjectStoreConfig::max_object_bytes`].
     async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), ObjectStoreError>;
 
-    /// The whole object. [`ObjectStoreError::NotFound`] when there is none.
+    /// The whole object. [`ObjectStoreError::NotFound`] when there is none, [`ObjectStoreError::TooLarge`] as for
+    /// [`Self::put`].
     async fn get(&self, key: &ObjectKey) -> Result<Bytes, ObjectStoreError>;
 
     /// Whether there is an object.
@@ -38,7 +42,7 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug {
     async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectStoreError>;
 
     /// Keys that begin with `prefix` (`""` for all), greater than `after`, in ascending order, at most `limit`
-    /// (and never more than 1,000).
+    /// (and never more than [`MAX_LISTED`]). Fewer than that means that there are no further ones.
     async fn list(
         &self,
         prefix: &str,
