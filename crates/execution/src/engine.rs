@@ -12,9 +12,7 @@ use std::sync::Arc;
 
 use blockifier::blockifier::block::pre_process_block;
 use blockifier::blockifier::config::TransactionExecutorConfig;
-use blockifier::blockifier::transaction_executor::{
-    DEFAULT_STACK_SIZE, TransactionExecutor, TransactionExecutorError,
-};
+use blockifier::blockifier::transaction_executor::{TransactionExecutor, TransactionExecutorError};
 use blockifier::state::cached_state::{CachedState, StateMaps, TransactionalState};
 use blockifier::state::errors::StateError;
 use blockifier::transaction::account_transaction::AccountTransaction;
@@ -28,6 +26,7 @@ use starknet_api::transaction::Transaction;
 
 pub use crate::block::BlockEnvironment;
 use crate::block::EnvironmentError;
+use crate::deep_stack::on_deep_stack;
 pub use crate::limits::{BlockLimits, ProofLoad};
 pub use crate::outcome::{
     BlockExecution, InitialReads, Rejection, RejectionReason, TransactionOutcome,
@@ -273,9 +272,17 @@ impl BlockExecutor {
         };
         let changes = state.to_state_diff().map_err(state_error)?.state_maps;
         let summary = info.summarize(constants);
+        let looked_up: Vec<_> = state.class_hash_to_class.borrow().keys().copied().collect();
         let added = self
             .load
-            .of_transaction(&info, &changes, &summary.visited_storage_entries, &state)
+            .of_transaction(
+                &info,
+                &changes,
+                &summary.visited_storage_entries,
+                &looked_up,
+                &state,
+                constants,
+            )
             .map_err(state_error)?;
         let total = self.load.total().saturating_add(added.load());
         if !total.fits(&self.limits.proof) {
@@ -325,12 +332,6 @@ impl BlockExecutor {
         mut self,
     ) -> Result<(BlockExecution, Vec<TransactionExecutionInfo>), EngineError> {
         let block = self.environment.number.0;
-        // What transactions looked up, whether it ran to its end or not: StarknetOS runs what was reverted, too, and
-        // looks up a class that has no constructor.
-        let mut executed_classes = self.load.classes().clone();
-        if let Some(state) = &self.executor.block_state {
-            executed_classes.extend(state.class_hash_to_class.borrow().keys());
-        }
         let summary = self
             .executor
             .finalize()
@@ -341,24 +342,11 @@ impl BlockExecutor {
             receipts: self.receipts,
             state_diff: sorted(ThinStateDiff::from(summary.state_diff)),
             initial_reads: initial_reads(summary.initial_reads),
-            executed_classes,
             proof_load: self.load.total(),
+            executed_classes: self.load.into_classes(),
         };
         Ok((execution, self.infos))
     }
-}
-
-/// Runs `work` on a thread with blockifier's stack size.
-pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, &'static str> {
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("execution".to_owned())
-            .stack_size(DEFAULT_STACK_SIZE)
-            .spawn_scoped(scope, work)
-            .map_err(|_| "could not be started")?
-            .join()
-            .map_err(|_| "panicked")
-    })
 }
 
 fn receipt(

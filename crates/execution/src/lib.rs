@@ -16,6 +16,7 @@
 
 pub mod block;
 pub mod classes;
+mod deep_stack;
 pub mod engine;
 pub mod genesis;
 pub mod header;
@@ -33,3 +34,4 @@ pub mod witness;
 
 pub use blockifier::state::errors::StateError;
 pub use blockifier::state::state_api::{StateReader, StateResult};
+pub use deep_stack::{DeepThreads, spawn_deep};

@@ -5,12 +5,23 @@ use cairo_vm::types::builtin_name::BuiltinName;
 use serde::{Deserialize, Serialize};
 use starknet_api::execution_resources::GasAmount;
 
+/// What the bootloader takes to execute an elliptic curve operation in Cairo: steps, and rows of one component.
+const STEPS_PER_EC_OP: u64 = 8_700;
+const ROWS_PER_EC_OP: u64 = 2_900;
+/// What the bootloader takes to execute a Keccak permutation in Cairo: steps, rows of one component, and uses of the
+/// bitwise builtin.
+const STEPS_PER_KECCAK: u64 = 6_500;
+const ROWS_PER_KECCAK: u64 = 4_500;
+const BITWISE_PER_KECCAK: u64 = 1_050;
+
 /// Predicted contents of a proof: how often each of the prover's expensive parts is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ProofLoad {
-    /// Cairo VM steps, of the contracts and of StarknetOS.
+    /// Cairo VM steps: of the contracts, of StarknetOS, and of the bootloader that it runs under.
     pub steps: u64,
+    /// Rows of the largest component that grows with the steps: an opcode's, or a table of the memory's values.
+    pub rows: u64,
     /// Poseidon permutations.
     pub poseidon: u64,
     /// Pedersen hashes.
@@ -41,7 +52,8 @@ impl ProofLoad {
         self.parts().iter().zip(limit.parts()).all(|(part, limit)| *part <= limit)
     }
 
-    /// Adds `count` uses of a builtin. Those that cost a proof nothing of their own are not counted.
+    /// Adds `count` uses of a builtin, and what the bootloader takes for those that it executes in Cairo. Those that
+    /// cost a proof nothing of their own are not counted.
     pub fn add_builtin(&mut self, builtin: BuiltinName, count: u64) {
         let part = match builtin {
             BuiltinName::poseidon => &mut self.poseidon,
@@ -55,16 +67,26 @@ impl ProofLoad {
             // The OS turns the segment arena into about ten steps an instance.
             BuiltinName::segment_arena => {
                 self.steps = self.steps.saturating_add(count.saturating_mul(10));
+                self.rows = self.rows.saturating_add(count.saturating_mul(10));
                 return;
             }
             BuiltinName::output | BuiltinName::ecdsa => return,
         };
         *part = part.saturating_add(count);
+        let (steps, rows, bitwise) = match builtin {
+            BuiltinName::ec_op => (STEPS_PER_EC_OP, ROWS_PER_EC_OP, 0),
+            BuiltinName::keccak => (STEPS_PER_KECCAK, ROWS_PER_KECCAK, BITWISE_PER_KECCAK),
+            _ => return,
+        };
+        self.steps = self.steps.saturating_add(count.saturating_mul(steps));
+        self.rows = self.rows.saturating_add(count.saturating_mul(rows));
+        self.bitwise = self.bitwise.saturating_add(count.saturating_mul(bitwise));
     }
 
-    fn parts(&self) -> [u64; 9] {
+    fn parts(&self) -> [u64; 10] {
         [
             self.steps,
+            self.rows,
             self.poseidon,
             self.pedersen,
             self.range_check,
@@ -79,6 +101,7 @@ impl ProofLoad {
     fn zip(self, other: Self, merge: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             steps: merge(self.steps, other.steps),
+            rows: merge(self.rows, other.rows),
             poseidon: merge(self.poseidon, other.poseidon),
             pedersen: merge(self.pedersen, other.pedersen),
             range_check: merge(self.range_check, other.range_check),
@@ -121,7 +144,8 @@ impl Default for BlockLimits {
             events: 5_000,
             message_segment_length: 3_700,
             proof: ProofLoad {
-                steps: 1_000_000,
+                steps: 4_000_000,
+                rows: 1_000_000,
                 poseidon: 6_500,
                 pedersen: 14_000,
                 range_check: 600_000,
@@ -147,6 +171,7 @@ impl BlockLimits {
             message_segment_length: usize::MAX,
             proof: ProofLoad {
                 steps: all,
+                rows: all,
                 poseidon: all,
                 pedersen: all,
                 range_check: all,

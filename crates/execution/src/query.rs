@@ -39,7 +39,8 @@ use starknet_api::transaction::{DeclareTransaction, DeployAccountTransaction, In
 use starknet_types_core::felt::Felt;
 
 use crate::block::{BlockEnvironment, EnvironmentError};
-use crate::engine::{on_deep_stack, rejection_reason, sorted};
+use crate::deep_stack::on_deep_stack;
+use crate::engine::{rejection_reason, sorted};
 use crate::limits::BlockLimits;
 use crate::outcome::{Rejection, RejectionReason};
 use crate::state::{BlockState, with_causes};
@@ -105,20 +106,26 @@ impl QueryError {
     }
 }
 
-/// The parts of a state a query runs in: what it reads, and what block it believes to be in.
+/// The parts of a state a query runs in: what it reads, and what block it believes to be in. Cheap to clone.
 #[derive(Clone)]
 pub struct QueryContext {
-    /// The state after some block.
-    pub state: BlockState,
-    /// The environment contracts see.
-    pub environment: BlockEnvironment,
+    state: BlockState,
+    environment: Arc<BlockEnvironment>,
+    /// Made once: it copies all constants of the protocol version.
+    block: Arc<BlockContext>,
 }
 
 impl QueryContext {
-    fn block_context(&self) -> Result<BlockContext, QueryError> {
-        self.environment
+    /// Of the state after some block, and the environment that contracts see.
+    pub fn new(state: BlockState, environment: BlockEnvironment) -> Result<Self, QueryError> {
+        let block = environment
             .block_context(BlockLimits::none().bouncer())
-            .map_err(|error: EnvironmentError| QueryError::internal(&error))
+            .map_err(|error: EnvironmentError| QueryError::internal(&error))?;
+        Ok(Self { state, environment: Arc::new(environment), block: Arc::new(block) })
+    }
+
+    fn block_context(&self) -> BlockContext {
+        (*self.block).clone()
     }
 }
 
@@ -145,7 +152,7 @@ fn call_here(
     if class_hash.0 == Felt::ZERO {
         return Err(QueryError::ContractNotFound { contract });
     }
-    let block_context = query.block_context()?;
+    let block_context = query.block_context();
     let gas = block_context.versioned_constants().initial_gas_no_user_l2_bound();
     let context = TransactionContext {
         block_context: Arc::new(block_context),
@@ -275,7 +282,7 @@ fn simulate_here(
     transactions: &[BlockTransaction],
     flags: SimulationFlags,
 ) -> Result<Vec<SimulatedTransaction>, QueryError> {
-    let context = query.block_context()?;
+    let context = query.block_context();
     let mut run = Run::new(&query.state, context);
     let mut simulated = Vec::with_capacity(transactions.len());
     for (index, transaction) in transactions.iter().enumerate() {
@@ -338,8 +345,8 @@ fn trace_block_here(
     environment: &BlockEnvironment,
     transactions: &[BlockTransaction],
 ) -> Result<Vec<TransactionTraceEntry>, QueryError> {
-    let query = QueryContext { state: parent, environment: environment.clone() };
-    let context = query.block_context()?;
+    let query = QueryContext::new(parent, environment.clone())?;
+    let context = query.block_context();
     let mut run = Run::new(&query.state, context);
     run.pre_process(environment)?;
     let mut traces = Vec::with_capacity(transactions.len());
@@ -362,8 +369,8 @@ fn trace_block_here(
     Ok(traces)
 }
 
-/// What the gateway asks before it accepts a transaction: the account's own validation, over the latest state.
-/// The nonce may lie ahead of the account's.
+/// What is asked before a transaction is accepted: the account's own validation. Its hash is taken as given: whoever
+/// asks has just computed it. The nonce may lie ahead of the account's.
 pub fn validate(
     query: &QueryContext,
     transaction: &BlockTransaction,
@@ -376,10 +383,7 @@ fn validate_here(
     transaction: &BlockTransaction,
 ) -> Result<Result<(), Rejection>, QueryError> {
     let rejected = |reason, message| Ok(Err(Rejection { hash: transaction.hash, reason, message }));
-    let executable = match transaction
-        .check_hash(&query.environment.chain_id)
-        .and_then(|()| transaction.executable(query.state.classes().as_ref()))
-    {
+    let executable = match transaction.executable(query.state.classes().as_ref()) {
         Ok(executable) => executable,
         Err(error) => return rejected(transaction_reason(&error), with_causes(&error)),
     };
@@ -395,7 +399,7 @@ fn validate_here(
     }
     let base = query.state.afresh();
     let mut validator =
-        StatefulValidator::create(CachedState::new(base.clone()), query.block_context()?);
+        StatefulValidator::create(CachedState::new(base.clone()), query.block_context());
     let flags = ExecutionFlags { strict_nonce_check: false, ..ExecutionFlags::default() };
     let transaction = AccountTransaction { tx: executable, execution_flags: flags };
     let validated = validator.perform_validations(transaction);

@@ -102,6 +102,8 @@ pub struct TestChain {
     pub headers: Vec<BlockHeader>,
     /// Where classes come from.
     pub classes: SharedClasses,
+    /// How the data of the next blocks goes to L1.
+    pub l1_da_mode: L1DataAvailabilityMode,
     runnable: Arc<dyn Classes>,
 }
 
@@ -145,6 +147,7 @@ impl TestChain {
             roots: StateRoots::default(),
             headers: Vec::new(),
             classes,
+            l1_da_mode: L1DataAvailabilityMode::Blob,
             runnable,
         };
         let block = chain.genesis.block(chain.environment());
@@ -171,7 +174,7 @@ impl TestChain {
             l1_gas_price: price(1_000_000_000, 1_000_000_000_000),
             l1_data_gas_price: price(1, 1_000),
             l2_gas_price: price(10_000, 10_000_000),
-            l1_da_mode: L1DataAvailabilityMode::Blob,
+            l1_da_mode: self.l1_da_mode,
             chain_id: ChainId::Other(CHAIN_ID.to_owned()),
             parent_hash: self.headers.last().map(|header| header.hash).unwrap_or_default(),
             old_block: number.checked_sub(OLD_BLOCK_HASH_DISTANCE).map(|old| BlockHashAndNumber {
@@ -188,7 +191,7 @@ impl TestChain {
 
     /// The latest state in the latest block's surroundings.
     pub fn query(&self) -> QueryContext {
-        QueryContext { state: self.block_state(), environment: self.environment() }
+        QueryContext::new(self.block_state(), self.environment()).unwrap()
     }
 
     /// Executes a block, closes it, and appends it to the chain.

@@ -31,6 +31,12 @@ pub fn to_wire(
     hash: &TransactionHash,
     transaction: &Transaction,
 ) -> Result<types::Transaction, ConversionError> {
+    let hash = felt::felt_bytes(&hash.0);
+    Ok(types::Transaction { hash, ..to_wire_unhashed(transaction)? })
+}
+
+/// Writes a transaction for a reader that computes its hash.
+pub fn to_wire_unhashed(transaction: &Transaction) -> Result<types::Transaction, ConversionError> {
     let kind = match transaction {
         Transaction::Invoke(InvokeTransaction::V3(tx)) => {
             if !tx.proof_facts.0.is_empty() {
@@ -102,7 +108,7 @@ pub fn to_wire(
             ));
         }
     };
-    Ok(types::Transaction { hash: felt::felt_bytes(&hash.0), kind: Some(kind) })
+    Ok(types::Transaction { hash: Vec::new(), kind: Some(kind) })
 }
 
 /// Reads a transaction. The claimed hash is only claimed: whoever relies on it recomputes it.

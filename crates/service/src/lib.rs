@@ -35,6 +35,10 @@ mod secret;
 mod shutdown;
 pub mod telemetry;
 
+/// Services allocate many small values on one thread and free them on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 pub use failure::{Classified, ErrorClass, error_chain, to_status};
 pub use launch::{EXIT_CONFIG, EXIT_SOFTWARE, ServiceFuture, launch, launch_with};
 pub use readiness::{Latch, Readiness};

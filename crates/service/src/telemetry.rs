@@ -15,8 +15,9 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use serde::{Deserialize, Serialize};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
-use tracing::Span;
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -150,9 +151,16 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry
                 .build())
         })
         .transpose()?;
-    // Without an exporter a provider still makes and passes on trace ids, so that contexts cross us unharmed.
-    let tracer_provider = provider.clone().unwrap_or_else(|| SdkTracerProvider::builder().build());
-    let traces = tracing_opentelemetry::layer().with_tracer(tracer_provider.tracer("sidereal"));
+    // Without an exporter a provider still passes trace ids on, so that contexts cross us unharmed, and records nothing.
+    let silent = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+    let tracer_provider = provider
+        .clone()
+        .unwrap_or_else(|| SdkTracerProvider::builder().with_sampler(silent).build());
+    // Only spans of ours: the libraries' own, one for each frame and query, cost more than the work they describe.
+    let ours = Targets::new().with_target("sidereal", Level::INFO);
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(tracer_provider.tracer("sidereal"))
+        .with_filter(ours);
     let logs = match config.log_format {
         LogFormat::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
         LogFormat::Json => {

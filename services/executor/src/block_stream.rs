@@ -6,13 +6,14 @@ use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_execution::engine::{BlockExecutor, EngineError};
 use sidereal_execution::limits::BlockLimits;
 use sidereal_execution::outcome::BlockExecution;
+use sidereal_execution::spawn_deep;
 use sidereal_execution::state::BlockState;
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor as wire;
 use sidereal_proto::{ConversionError, payload, transaction};
 use sidereal_service::{Classified, ErrorClass, Guard, to_status};
 use starknet_api::block::{BlockHash, BlockNumber};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tonic::{Status, Streaming};
 
 use crate::service::Shared;
@@ -52,6 +53,8 @@ pub(crate) enum StreamError {
     Json(#[source] serde_json::Error),
     #[error("the closed block cannot be compressed")]
     Compression(#[source] std::io::Error),
+    #[error("the block's thread cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error("the block's thread panicked")]
     Panicked,
 }
@@ -69,9 +72,11 @@ impl Classified for StreamError {
             }
             Self::Engine(EngineError::Environment { .. }) => ErrorClass::Invalid,
             Self::Engine(EngineError::Full { .. }) => ErrorClass::Conflict,
-            Self::Engine(_) | Self::Json(_) | Self::Compression(_) | Self::Panicked => {
-                ErrorClass::Internal
-            }
+            Self::Engine(_)
+            | Self::Json(_)
+            | Self::Compression(_)
+            | Self::Thread(_)
+            | Self::Panicked => ErrorClass::Internal,
         }
     }
 }
@@ -116,11 +121,14 @@ async fn drive(
     let executor = self::begin(shared, &begin).await?;
     let number = executor.environment().number;
     let (work, jobs) = mpsc::channel(MESSAGES_WAITING);
-    let thread = tokio::task::spawn_blocking({
+    let (end, ended) = oneshot::channel();
+    spawn_deep("block", {
         let answers = answers.clone();
         let per_answer = shared.outcomes_per_answer.max(1);
-        move || execute(executor, jobs, per_answer, &answers)
-    });
+        // Nobody asks for the end when the stream was given up.
+        move || drop(end.send(execute(executor, jobs, per_answer, &answers)))
+    })
+    .map_err(StreamError::Thread)?;
     let mut chain = Ok(());
     loop {
         let job = match next(&mut requests).await {
@@ -149,7 +157,7 @@ async fn drive(
         }
     }
     drop(work);
-    let executed = thread.await.map_err(|_| StreamError::Panicked)?;
+    let executed = ended.await.map_err(|_| StreamError::Panicked)?;
     tracing::debug!(block = %number, "block stream ended");
     executed.and(chain)
 }

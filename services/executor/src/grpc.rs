@@ -121,12 +121,12 @@ impl ExecutorService for ExecutorGrpc {
         &self,
         request: Request<wire::ValidateRequest>,
     ) -> Result<Response<wire::ValidateResponse>, Status> {
+        let request = request.into_inner();
         let transaction: types::Transaction = request
-            .into_inner()
             .transaction
             .ok_or_else(|| Status::invalid_argument("transaction is missing"))?;
         let received = transaction::from_wire(transaction).map_err(field)?;
-        self.shared.validate(received).await.map_err(status)?;
+        self.shared.validate(block(request.at), received).await.map_err(status)?;
         Ok(Response::new(wire::ValidateResponse {}))
     }
 }

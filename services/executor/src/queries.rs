@@ -1,10 +1,13 @@
 //! Calls, simulations, validations and traces, on a bounded pool of threads that blocks do not share.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lru::LruCache;
 use sidereal_chain_store::{BlockSelector, ChainStoreError, StoredBlock};
+use sidereal_execution::DeepThreads;
 use sidereal_execution::outcome::Rejection;
 use sidereal_execution::query::{
     self, QueryContext, QueryError, SimulatedTransaction, SimulationFlags,
@@ -18,7 +21,7 @@ use sidereal_service::{Classified, ErrorClass};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ContractAddress, EntryPointSelector};
 use starknet_types_core::felt::Felt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::config::{QueriesConfig, count};
 use crate::service::Shared;
@@ -68,7 +71,8 @@ impl Classified for QueryFailure {
 
 /// The threads for queries.
 pub(crate) struct QueryPool {
-    threads: Arc<Semaphore>,
+    threads: DeepThreads,
+    free: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
     wait: Duration,
@@ -76,14 +80,16 @@ pub(crate) struct QueryPool {
 }
 
 impl QueryPool {
-    pub(crate) fn new(config: &QueriesConfig) -> Self {
-        Self {
-            threads: Arc::new(Semaphore::new(count(config.threads))),
+    pub(crate) fn start(config: &QueriesConfig) -> std::io::Result<Self> {
+        let threads = count(config.threads);
+        Ok(Self {
+            threads: DeepThreads::start("query", threads)?,
+            free: Arc::new(Semaphore::new(threads)),
             waiting: AtomicUsize::new(0),
             max_waiting: count(config.waiting),
             wait: Duration::from_millis(config.wait_ms),
             max_simulated: count(config.simulated_transactions),
-        }
+        })
     }
 
     /// Runs a query when a thread is free. A query that has begun runs to its end, which gas bounds.
@@ -91,7 +97,7 @@ impl QueryPool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, QueryFailure> {
-        let permit = match self.threads.clone().try_acquire_owned() {
+        let permit = match self.free.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
                 if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.max_waiting {
@@ -99,18 +105,43 @@ impl QueryPool {
                     return Err(QueryFailure::Busy);
                 }
                 let waited =
-                    tokio::time::timeout(self.wait, self.threads.clone().acquire_owned()).await;
+                    tokio::time::timeout(self.wait, self.free.clone().acquire_owned()).await;
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
                 // The semaphore is never closed.
                 waited.map_err(|_| QueryFailure::Waited)?.map_err(|_| QueryFailure::Busy)?
             }
         };
-        tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        self.threads.run(move || {
             let _permit = permit;
-            work()
-        })
-        .await
-        .map_err(|_| QueryFailure::Panicked)
+            // Nobody listens when the caller went away.
+            let _ = answer.send(work());
+        });
+        answered.await.map_err(|_| QueryFailure::Panicked)
+    }
+}
+
+/// Contexts of the closed blocks that were asked about last. A closed block never changes.
+pub(crate) struct Contexts(Mutex<LruCache<BlockNumber, QueryContext>>);
+
+impl Contexts {
+    /// How many blocks are kept; the head is asked about most.
+    const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(LruCache::new(Self::CAPACITY)))
+    }
+
+    fn get(&self, number: BlockNumber) -> Option<QueryContext> {
+        self.locked().get(&number).cloned()
+    }
+
+    fn put(&self, number: BlockNumber, context: QueryContext) {
+        self.locked().put(number, context);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, LruCache<BlockNumber, QueryContext>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,10 +183,14 @@ impl Shared {
             .map_err(QueryFailure::Query)
     }
 
-    /// Runs the account's validation over the latest state.
-    pub(crate) async fn validate(&self, received: ReceivedTransaction) -> Result<(), QueryFailure> {
+    /// Runs the account's validation over the state of a closed block.
+    pub(crate) async fn validate(
+        &self,
+        at: Option<BlockNumber>,
+        received: ReceivedTransaction,
+    ) -> Result<(), QueryFailure> {
         let transaction = self.hashed(received)?;
-        let context = self.context(None).await?;
+        let context = self.context(at).await?;
         self.queries
             .run(move || query::validate(&context, &transaction))
             .await?
@@ -199,11 +234,19 @@ impl Shared {
 
     /// The state after a block, in that block's environment; of the latest block without a number.
     async fn context(&self, at: Option<BlockNumber>) -> Result<QueryContext, QueryFailure> {
+        if let Some(number) = at
+            && let Some(context) = self.contexts.get(number)
+        {
+            return Ok(context);
+        }
         let block = self.stored_block(at).await?;
         let environment = environment_of(&self.store, &block, &self.chain_id)
             .await
             .map_err(QueryFailure::ChainStore)?;
-        Ok(QueryContext { state: self.state_after(&block), environment })
+        let context = QueryContext::new(self.state_after(&block), environment)
+            .map_err(QueryFailure::Query)?;
+        self.contexts.put(block.number(), context.clone());
+        Ok(context)
     }
 
     async fn stored_block(&self, at: Option<BlockNumber>) -> Result<StoredBlock, QueryFailure> {

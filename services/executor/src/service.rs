@@ -19,7 +19,7 @@ use tonic::service::Routes;
 use crate::classes::StoredClasses;
 use crate::config::{ChainStoreConfig, ExecutorConfig, capacity, count};
 use crate::grpc::ExecutorGrpc;
-use crate::queries::QueryPool;
+use crate::queries::{Contexts, QueryPool};
 use crate::state::ValueCache;
 
 /// How often a start looks for the chain store.
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) values: Arc<ValueCache>,
     pub(crate) classes: Arc<dyn Classes>,
     pub(crate) queries: QueryPool,
+    pub(crate) contexts: Contexts,
     pub(crate) outcomes_per_answer: usize,
     /// Drives reads for threads that block on them.
     pub(crate) runtime: Handle,
@@ -49,6 +50,9 @@ pub enum ExecutorError {
     /// The object store.
     #[error("open the object store")]
     ObjectStore(#[source] ObjectStoreError),
+    /// The threads for queries.
+    #[error("start the threads for queries")]
+    Threads(#[source] std::io::Error),
     /// The gRPC listener.
     #[error("serve gRPC")]
     Grpc(#[source] GrpcError),
@@ -87,7 +91,8 @@ async fn until_shutdown(config: ExecutorConfig, shutdown: Shutdown) -> Result<()
         store,
         values: Arc::new(ValueCache::new(capacity(execution.cached_values))),
         classes: Arc::new(classes),
-        queries: QueryPool::new(&config.queries),
+        queries: QueryPool::start(&config.queries).map_err(ExecutorError::Threads)?,
+        contexts: Contexts::new(),
         outcomes_per_answer: count(execution.outcomes_per_answer),
         runtime,
     });

@@ -1,7 +1,7 @@
 //! The way of a transaction in: stateless checks, its class, the sequencer's word.
 
 use sidereal_proto::sequencer::{SubmitError, SubmitTransactionRequest};
-use sidereal_proto::transaction as wire;
+use sidereal_proto::{felt as wire_felt, transaction as wire};
 use starknet_api::core::{ClassHash, ContractAddress};
 use starknet_api::transaction::{DeclareTransaction, Transaction, TransactionHash};
 
@@ -36,19 +36,25 @@ pub async fn submit(
     validation::validate(&broadcast.transaction, gateway.limits())?;
     let version = broadcast.version;
     let (transaction, class_hash) = take_class(gateway, broadcast).await?;
-    let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
-    if claimed.is_some_and(|claimed| claimed != hash) {
-        return Err(RpcError::invalid(
-            "hash",
-            format!("the hash of the transaction is {:#x}", hash.0),
-        ));
+    if let Some(claimed) = claimed {
+        let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
+        if claimed != hash {
+            let problem = format!("the hash of the transaction is {:#x}", hash.0);
+            return Err(RpcError::invalid("hash", problem));
+        }
     }
     let sender = validation::sender(&transaction)?;
-    let transaction = wire::to_wire(&hash, &transaction)
+    // Without its hash: the sequencer computes it in any case.
+    let transaction = wire::to_wire_unhashed(&transaction)
         .map_err(|error| RpcError::invalid("transaction", error))?;
     let request = SubmitTransactionRequest { transaction: Some(transaction) };
     match gateway.sequencer().submit_transaction(request).await {
-        Ok(_) => Ok(Submission { hash, sender, class_hash }),
+        Ok(answer) => {
+            let hash = answer.into_inner().transaction_hash;
+            let hash = wire_felt::transaction_hash("transaction_hash", &hash)
+                .map_err(|error| RpcError::internal("submit a transaction", &error))?;
+            Ok(Submission { hash, sender, class_hash })
+        }
         Err(status) => Err(refusal(&status)),
     }
 }

@@ -16,7 +16,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use sidereal_chain_store::{ChainStore, TransactionStatus};
+use sidereal_chain_store::ChainStore;
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_object_store::{ObjectKey, ObjectStore};
 use sidereal_proto::transaction::ReceivedTransaction;
@@ -32,7 +32,7 @@ pub use validation::Validator;
 
 use crate::clock::now_ms;
 use crate::config::{BlockGasPrices, MempoolConfig};
-use crate::mempool::{Candidate, Refusal};
+use crate::mempool::Candidate;
 use crate::nonce::chain_nonce;
 use crate::shared::Shared;
 use writer::{Submission, Writer};
@@ -107,7 +107,6 @@ impl Admission {
         let sender = candidate.sender;
         let due = self.due_nonce(&sender).await?;
         self.shared.pool().check(&candidate, due)?;
-        self.check_unknown(&hash).await?;
         self.check_class(&candidate).await?;
         self.validate(&candidate, due).await?;
 
@@ -128,18 +127,6 @@ impl Admission {
             None => chain_nonce(&self.store, sender, self.shared.head().number)
                 .await
                 .map_err(SubmitRefusal::Store),
-        }
-    }
-
-    /// What is in the open block or in a closed one has a consumed nonce and was refused for that already; what is
-    /// left are transactions of the store that the pool does not hold.
-    async fn check_unknown(&self, hash: &TransactionHash) -> Result<(), SubmitRefusal> {
-        let known = self.store.transaction_status(hash).await.map_err(SubmitRefusal::Store)?;
-        match known {
-            None | Some(TransactionStatus::Removed(_)) => Ok(()),
-            Some(TransactionStatus::Waiting | TransactionStatus::InBlock(_)) => {
-                Err(Refusal::Duplicate(*hash).into())
-            }
         }
     }
 
@@ -172,7 +159,7 @@ impl Admission {
         if self.waits_for_its_account(candidate, due).await? {
             return Ok(());
         }
-        validator.validate(&candidate.payload).await
+        validator.validate(self.shared.head().number, &candidate.payload).await
     }
 
     /// A wallet deploys its account and sends the first transaction at once. The account's code cannot be asked before

@@ -7,9 +7,10 @@ use std::time::Duration;
 use sidereal_execution::outcome::{Rejection, RejectionReason};
 use sidereal_execution::query::QueryError;
 use sidereal_execution::transaction::BlockTransaction;
-use sidereal_proto::executor::ValidateRequest;
+use sidereal_proto::executor::{StateAt, ValidateRequest};
 use sidereal_proto::transaction::to_wire;
 use sidereal_service::ErrorClass;
+use starknet_api::block::BlockNumber;
 use starknet_api::transaction::TransactionHash;
 use tonic::{Request, Status};
 
@@ -30,8 +31,12 @@ impl Validator {
         Self { executors: executors.into(), turn: Arc::default(), timeout }
     }
 
-    /// Runs the account's validation over the state of the last closed block.
-    pub async fn validate(&self, transaction: &BlockTransaction) -> Result<(), SubmitRefusal> {
+    /// Runs the account's validation over the state of a closed block.
+    pub async fn validate(
+        &self,
+        head: BlockNumber,
+        transaction: &BlockTransaction,
+    ) -> Result<(), SubmitRefusal> {
         let wire = to_wire(&transaction.hash, &transaction.transaction).map_err(|error| {
             SubmitRefusal::Executor(Box::new(Status::internal(error.to_string())))
         })?;
@@ -40,7 +45,10 @@ impl Validator {
         for offset in 0..self.executors.len() {
             let at = first.wrapping_add(offset) % self.executors.len();
             let Some(executor) = self.executors.get(at) else { continue };
-            let mut request = Request::new(ValidateRequest { transaction: Some(wire.clone()) });
+            let mut request = Request::new(ValidateRequest {
+                transaction: Some(wire.clone()),
+                at: Some(StateAt { block_number: Some(head.0) }),
+            });
             request.set_timeout(self.timeout);
             match executor.client().validate(request).await {
                 Ok(_) => return Ok(()),

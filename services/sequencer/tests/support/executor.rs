@@ -215,8 +215,10 @@ impl ExecutorService for TestExecutor {
             parent_hash: header.parent_hash,
             old_block: None,
         };
-        let verdict =
-            blocking(move || validate(&QueryContext { state, environment }, &transaction)).await;
+        let verdict = blocking(move || {
+            validate(&QueryContext::new(state, environment).unwrap(), &transaction)
+        })
+        .await;
         match verdict {
             Ok(Ok(())) => Ok(Response::new(ValidateResponse {})),
             Ok(Err(rejection)) => {
