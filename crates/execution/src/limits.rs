@@ -5,14 +5,14 @@ use cairo_vm::types::builtin_name::BuiltinName;
 use serde::{Deserialize, Serialize};
 use starknet_api::execution_resources::GasAmount;
 
-/// What the bootloader takes to execute an elliptic curve operation in Cairo: steps, and rows of one component.
-const STEPS_PER_EC_OP: u64 = 8_700;
-const ROWS_PER_EC_OP: u64 = 2_900;
-/// What the bootloader takes to execute a Keccak permutation in Cairo: steps, rows of one component, and uses of the
-/// bitwise builtin.
-const STEPS_PER_KECCAK: u64 = 6_500;
-const ROWS_PER_KECCAK: u64 = 4_500;
-const BITWISE_PER_KECCAK: u64 = 1_050;
+/// What the bootloader takes to execute one elliptic curve operation in Cairo.
+const PER_EC_OP: ProofLoad = ProofLoad { steps: 8_700, rows: 2_900, ..ProofLoad::NOTHING };
+/// What the bootloader takes to execute one Keccak permutation in Cairo.
+const PER_KECCAK: ProofLoad =
+    ProofLoad { steps: 6_500, rows: 4_500, range_check: 360, bitwise: 1_050, ..ProofLoad::NOTHING };
+/// Values that a use of a builtin adds to the memory's tables; of Pedersen and Poseidon, the limits leave room.
+const VALUES_PER_BITWISE: u64 = 3;
+const VALUES_PER_MODULAR: u64 = 7;
 
 /// Predicted contents of a proof: how often each of the prover's expensive parts is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,19 @@ pub struct ProofLoad {
 }
 
 impl ProofLoad {
+    const NOTHING: Self = Self {
+        steps: 0,
+        rows: 0,
+        poseidon: 0,
+        pedersen: 0,
+        range_check: 0,
+        range_check96: 0,
+        bitwise: 0,
+        ec_op: 0,
+        keccak: 0,
+        modular: 0,
+    };
+
     /// Each part added, without overflow.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
@@ -73,14 +86,16 @@ impl ProofLoad {
             BuiltinName::output | BuiltinName::ecdsa => return,
         };
         *part = part.saturating_add(count);
-        let (steps, rows, bitwise) = match builtin {
-            BuiltinName::ec_op => (STEPS_PER_EC_OP, ROWS_PER_EC_OP, 0),
-            BuiltinName::keccak => (STEPS_PER_KECCAK, ROWS_PER_KECCAK, BITWISE_PER_KECCAK),
+        let beside = match builtin {
+            BuiltinName::ec_op => PER_EC_OP,
+            BuiltinName::keccak => PER_KECCAK,
+            BuiltinName::bitwise => Self { rows: VALUES_PER_BITWISE, ..Self::default() },
+            BuiltinName::add_mod | BuiltinName::mul_mod => {
+                Self { rows: VALUES_PER_MODULAR, ..Self::default() }
+            }
             _ => return,
         };
-        self.steps = self.steps.saturating_add(count.saturating_mul(steps));
-        self.rows = self.rows.saturating_add(count.saturating_mul(rows));
-        self.bitwise = self.bitwise.saturating_add(count.saturating_mul(bitwise));
+        *self = self.zip(beside, |part, beside| part.saturating_add(beside.saturating_mul(count)));
     }
 
     fn parts(&self) -> [u64; 10] {
@@ -134,8 +149,14 @@ pub struct BlockLimits {
 }
 
 impl Default for BlockLimits {
-    /// A component of the proof has at most 2^20 rows. A Poseidon permutation takes 107 of `cube_252`, a Pedersen
-    /// hash 56 of `partial_ec_mul_window_bits_9`. A third is left to what the prediction does not see.
+    /// What one proof holds: 2^20 rows of each component (S-two's `CanonicalSmall` preprocessed trace).
+    ///
+    /// Components pass their padding on to those that they call, so that limits are powers of two: 8,192 Poseidon
+    /// permutations fill `cube_252` (122 rows each), one more doubles it; 16,384 Pedersen hashes fill
+    /// `partial_ec_mul_window_bits_9` (56 rows each). A builtin has a row a use. `rows` is of opcodes and of the memory's
+    /// values; the table of its addresses holds 16 a row, which bounds `steps`. The output of StarknetOS is hashed with
+    /// Blake2s, two felts a compression, and leaves room for 11,000 felts: the limits above and Pedersen's, which is
+    /// spent on changed cells, keep it far below that.
     fn default() -> Self {
         Self {
             transactions: 200,
@@ -144,16 +165,16 @@ impl Default for BlockLimits {
             events: 5_000,
             message_segment_length: 3_700,
             proof: ProofLoad {
-                steps: 4_000_000,
-                rows: 1_000_000,
-                poseidon: 6_500,
-                pedersen: 14_000,
-                range_check: 600_000,
-                range_check96: 300_000,
-                bitwise: 300_000,
-                ec_op: 3_000,
-                keccak: 0,
-                modular: 30_000,
+                steps: 1 << 22,
+                rows: 1 << 20,
+                poseidon: 1 << 13,
+                pedersen: 1 << 14,
+                range_check: 1 << 20,
+                range_check96: 1 << 20,
+                bitwise: 1 << 20,
+                ec_op: 1 << 20,
+                keccak: 1 << 20,
+                modular: 1 << 20,
             },
         }
     }

@@ -50,8 +50,9 @@ const SIERRA_GAS_PER_STEP: u64 = 100;
 /// the code of StarknetOS is known, and no opcode, nor new value in memory, takes more of it than this, in percent.
 const OS_ROWS_PERCENT: u64 = 35;
 
-/// Levels of a trie with 2^24 leaves, evenly spread.
-const TRIE_HEIGHT: u64 = 24;
+/// Levels of a trie with 2^24 leaves, evenly spread. The executor does not see how large the tries are; in smaller
+/// ones the proof holds fewer Pedersen hashes than predicted.
+const TRIE_HEIGHT: u32 = 24;
 /// Steps of StarknetOS for a node of a trie, before or after the block.
 const STEPS_PER_NODE: u64 = 16;
 
@@ -84,6 +85,8 @@ pub(crate) struct LoadCounter {
 struct Seen {
     cells: HashSet<StorageEntry>,
     changed: HashSet<StorageEntry>,
+    /// Of each contract: how many of its cells are above, and how many of the changed ones.
+    leaves: HashMap<ContractAddress, (u64, u64)>,
     contracts: HashSet<ContractAddress>,
     classes: BTreeSet<ClassHash>,
     /// The code of classes, and which segments of it are counted.
@@ -153,6 +156,11 @@ impl LoadCounter {
         seen.contracts.extend(new.contracts);
         seen.classes.extend(new.classes);
         seen.entered.extend(new.entered);
+        for (contract, (cells, changed)) in new.leaves {
+            let leaves = seen.leaves.entry(contract).or_default();
+            leaves.0 += cells;
+            leaves.1 += changed;
+        }
         for (class_hash, (segments, counted)) in new.code {
             let (_, known) = seen.code.entry(class_hash).or_insert((segments, BTreeSet::new()));
             known.extend(counted);
@@ -219,17 +227,29 @@ impl AddedLoad {
         // A changed cell may allocate an alias, a cell that is changed in turn; so may a new contract's address.
         let aliases = changed.saturating_add(contracts);
         self.add_work(&STORAGE_CELL, aliases);
-        // A path that does not change is hashed once.
-        let paths = cells
-            .saturating_add(changed)
-            .saturating_add(aliases.saturating_mul(2))
-            .saturating_add(contracts.saturating_mul(2));
-        let nodes = paths.saturating_mul(TRIE_HEIGHT);
+        // A path is hashed as it was before the block, and once more if it changes. Paths share their upper nodes with
+        // those of the same trie that are counted already.
+        let mut nodes = path_nodes(seen.aliases(), aliases).saturating_mul(2);
+        let known = count(seen.contracts.len());
+        nodes = nodes.saturating_add(path_nodes(known, contracts).saturating_mul(2));
+        for (contract, _) in &self.seen.cells {
+            self.seen.leaves.entry(*contract).or_default().0 += 1;
+        }
+        for (contract, _) in &self.seen.changed {
+            self.seen.leaves.entry(*contract).or_default().1 += 1;
+        }
+        for (contract, (cells, changed)) in &self.seen.leaves {
+            let (cells_before, changed_before) =
+                seen.leaves.get(contract).copied().unwrap_or_default();
+            nodes = nodes
+                .saturating_add(path_nodes(cells_before, *cells))
+                .saturating_add(path_nodes(changed_before, *changed));
+        }
         self.load.pedersen = self.load.pedersen.saturating_add(nodes);
         self.add_os_steps(nodes.saturating_mul(STEPS_PER_NODE));
     }
 
-    /// A class that was looked up: all of its entry points are hashed, and the hash of each segment.
+    /// A class that was looked up: its entry points are hashed, and the hashes of its segments.
     fn add_class(&mut self, class_hash: ClassHash, class: &RunnableCompiledClass) {
         self.seen.classes.insert(class_hash);
         self.add_work(&CLASS, 1);
@@ -239,6 +259,8 @@ impl AddedLoad {
             + entry_points.external.len()
             + entry_points.l1_handler.len();
         let segments = Segments::of_class(&class);
+        // All of the bytecode is in memory, whether it is hashed or not.
+        self.load.rows = self.load.rows.saturating_add(count(class.bytecode_length()));
         self.add_work(&ENTRY_POINT, count(entry_points));
         self.add_work(&SEGMENT, count(segments.count()));
         self.seen.code.insert(class_hash, (Arc::new(segments), BTreeSet::new()));
@@ -296,6 +318,26 @@ impl AddedLoad {
         let rows = steps.saturating_mul(OS_ROWS_PERCENT).div_ceil(100);
         self.load.rows = self.load.rows.saturating_add(rows);
     }
+}
+
+impl Seen {
+    /// How many aliases may have been allocated.
+    fn aliases(&self) -> u64 {
+        count(self.changed.len()).saturating_add(count(self.contracts.len()))
+    }
+}
+
+/// Most nodes of a trie on the paths to `more` leaves that are not on those to `leaves` others.
+fn path_nodes(leaves: u64, more: u64) -> u64 {
+    nodes_above(leaves.saturating_add(more)).saturating_sub(nodes_above(leaves))
+}
+
+/// Most nodes on the paths to so many leaves: the paths part as high up as they can.
+fn nodes_above(leaves: u64) -> u64 {
+    let Some(parted) = leaves.checked_ilog2() else { return 0 };
+    let parted = parted.min(TRIE_HEIGHT);
+    let shared = (1_u64 << parted) - 1;
+    leaves.saturating_mul(u64::from(TRIE_HEIGHT - parted)).saturating_add(shared)
 }
 
 fn syscall_gas(call: &CallInfo, constants: &VersionedConstants) -> u64 {

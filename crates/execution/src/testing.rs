@@ -122,13 +122,19 @@ pub struct TestBlock {
 impl TestChain {
     /// A chain with its genesis block, whose contracts run in `mode`.
     pub fn new(mode: ExecutionMode) -> Self {
+        Self::with_genesis(mode, |_| {})
+    }
+
+    /// A chain whose genesis block was changed before it was made.
+    pub fn with_genesis(mode: ExecutionMode, change: impl FnOnce(&mut Genesis)) -> Self {
         let genesis_classes = GenesisClasses {
             account: contract("account"),
             erc20: contract("erc20"),
             universal_deployer: Some(contract("udc")),
             others: Vec::new(),
         };
-        let genesis = genesis(&GenesisConfig::default(), genesis_classes).unwrap();
+        let mut genesis = genesis(&GenesisConfig::default(), genesis_classes).unwrap();
+        change(&mut genesis);
         let classes = SharedClasses::default();
         for (_, _, class) in &genesis.classes {
             classes.insert(class.clone());
