@@ -77,7 +77,7 @@ pub struct JobRecord {
     pub state: JobState,
     /// Deliveries so far, not counting those that were handed back by [`Lease::release`].
     pub attempts: u32,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed; gone when the job is put back.
     pub cause: Option<String>,
     /// What the worker gets.
     pub payload: Bytes,

@@ -41,9 +41,11 @@ impl ObjectKey {
         Self(format!("witnesses/{block}-{block_hash:#x}.bin"))
     }
 
-    /// `proofs/<block>-<hash>.bin`, with the block hash as `0x…` in lower case.
-    pub fn proof(block: u64, block_hash: impl fmt::LowerHex) -> Self {
-        Self(format!("proofs/{block}-{block_hash:#x}.bin"))
+    /// `proofs/<block>-<hash>-<digest>.bin`, with the block hash as `0x…` and the SHA-256 of the proof, both in lower
+    /// case. A block can have several proofs that verify: with the digest none of them replaces another.
+    pub fn proof(block: u64, block_hash: impl fmt::LowerHex, digest: &[u8; 32]) -> Self {
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("proofs/{block}-{block_hash:#x}-{digest}.bin"))
     }
 
     /// `classes/sierra/<class_hash>.json.zst`.
@@ -104,7 +106,11 @@ mod tests {
     #[test]
     fn the_layout_of_the_store() {
         assert_eq!(ObjectKey::witness(7, 0xabc_u32).as_str(), "witnesses/7-0xabc.bin");
-        assert_eq!(ObjectKey::proof(7, 0xabc_u32).as_str(), "proofs/7-0xabc.bin");
+        let digest = "0f".repeat(32);
+        assert_eq!(
+            ObjectKey::proof(7, 0xabc_u32, &[15; 32]).as_str(),
+            format!("proofs/7-0xabc-{digest}.bin")
+        );
         assert_eq!(ObjectKey::casm_class(0x1_u8).as_str(), "classes/casm/0x1.json.zst");
         assert_eq!(ObjectKey::sierra_class(0x1_u8).as_str(), "classes/sierra/0x1.json.zst");
         assert!(ObjectKey::parse(ObjectKey::sierra_class(0x1_u8).as_str()).is_ok());

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
-use sidereal_block_prover::MAX_ENCODED_BYTES;
-use sidereal_bus::{Bus, BusError, JobFilter, JobRecord, JobState as BusState};
+use sidereal_bus::{Bus, BusError};
 use sidereal_chain_store::ChainStore;
 use sidereal_object_store::{ObjectKey, ObjectStore};
 use sidereal_proto::proofs::proof_store_service_server::ProofStoreService;
@@ -19,13 +18,15 @@ use sidereal_proto::proofs::{
     proof_selector, put_proof_request, watch_jobs_response,
 };
 use sidereal_proto::{PROOF_CHUNK_BYTES, PROOF_STORED_SUBJECT, PROVE_BLOCK_QUEUE, events, felt};
-use sidereal_service::{error_chain, to_status};
+use sidereal_service::{Shutdown, error_chain, to_status};
 use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::index::{IndexError, ProofIndex, StoredProof};
 use crate::intake::{Intake, IntakeError, Offer};
-use crate::progress::{Progress, Running};
+use crate::progress::Running;
+use crate::watch::Watch;
 
 /// Jobs that one list holds, unless the caller says fewer or more.
 const DEFAULT_LIST: u32 = 100;
@@ -40,7 +41,9 @@ pub struct ProofsGrpc {
     pub chain: ChainStore,
     pub objects: Arc<dyn ObjectStore>,
     pub bus: Arc<dyn Bus>,
-    pub progress: Arc<Progress>,
+    pub watch: Arc<Watch>,
+    /// Streams that never end by themselves end with it.
+    pub shutdown: Shutdown,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -57,6 +60,7 @@ impl ProofStoreService for ProofsGrpc {
             return Err(Status::invalid_argument("the first message must be the header"));
         };
         let offer = offer(header)?;
+        offer.check_size().map_err(|error| to_status(&error))?;
         let block = offer.block_number;
         let mut bytes = BytesMut::new();
         while let Some(request) = stream.message().await? {
@@ -64,19 +68,27 @@ impl ProofStoreService for ProofsGrpc {
                 return Err(Status::invalid_argument("after the header only chunks may come"));
             };
             let size = bytes.len() + chunk.len();
-            if size > MAX_ENCODED_BYTES {
-                return Err(to_status(&IntakeError::TooLarge { block, size }));
+            // The announced size is below the bound: nothing that is longer is gathered.
+            if size as u64 > offer.size_bytes {
+                return Err(to_status(&IntakeError::Size {
+                    block,
+                    announced: offer.size_bytes,
+                    received: size,
+                }));
             }
             bytes.extend_from_slice(&chunk);
         }
         let job_id = hex::encode(offer.block_hash.to_bytes_be());
-        let stored = self.intake.take(offer, bytes.freeze()).await.map_err(|error| {
+        let taken = self.intake.take(offer, bytes.freeze()).await.map_err(|error| {
             tracing::warn!(block, error = %error_chain(&error), "proof not taken");
             to_status(&error)
         })?;
-        let info = info(&stored)?;
-        self.progress.stored(&job_id, info.clone());
-        self.announce(&stored).await;
+        let info = info(&taken.stored)?;
+        self.watch.stored(&job_id, info.clone(), taken.is_new);
+        self.announce(&taken.stored).await;
+        if let Err(error) = self.settle(&job_id).await {
+            tracing::warn!(block, error = %error_chain(&error), "a parked job was not taken away");
+        }
         Ok(Response::new(PutProofResponse { info: Some(info) }))
     }
 
@@ -129,7 +141,9 @@ impl ProofStoreService for ProofsGrpc {
             let jobs = proofs.iter().map(done).collect();
             return Ok(Response::new(ListJobsResponse { jobs }));
         }
-        let jobs = self.live(wanted, limit as usize).await.map_err(|error| to_status(&error))?;
+        let mut jobs = self.watch.jobs().await.map_err(|error| to_status(&error))?;
+        jobs.retain(|job| wanted == JobState::Unspecified || job.state() == wanted);
+        jobs.truncate(limit as usize);
         Ok(Response::new(ListJobsResponse { jobs }))
     }
 
@@ -140,11 +154,8 @@ impl ProofStoreService for ProofsGrpc {
         let id = request.into_inner().id;
         let failed = |error: BusError| to_status(&error);
         self.bus.requeue(PROVE_BLOCK_QUEUE, &id).await.map_err(failed)?;
-        let record = self.bus.job(PROVE_BLOCK_QUEUE, &id).await.map_err(failed)?;
-        let job = record.map(|record| self.job(&record));
-        if let Some(job) = &job {
-            self.progress.changed(job.clone());
-        }
+        self.watch.wake();
+        let job = self.watch.job(&id).await.map_err(failed)?;
         Ok(Response::new(RequeueJobResponse { job }))
     }
 
@@ -165,11 +176,10 @@ impl ProofStoreService for ProofsGrpc {
         let running = Running {
             worker: report.worker,
             stage: report.stage,
-            block_number: report.block_number,
             running_for_ms: report.running_for_ms,
             said_at: std::time::Instant::now(),
         };
-        self.progress.report(report.job_id, running);
+        self.watch.report(report.job_id, running).await;
         Ok(Response::new(ReportProgressResponse {}))
     }
 
@@ -179,18 +189,23 @@ impl ProofStoreService for ProofsGrpc {
         &self,
         _request: Request<WatchJobsRequest>,
     ) -> Result<Response<Self::WatchJobsStream>, Status> {
-        // Watching begins before the list is read, so that nothing falls between the two.
-        let changes = BroadcastStream::new(self.progress.watch());
-        let present = self
-            .live(JobState::Unspecified, MAX_LIST as usize)
-            .await
-            .map_err(|error| to_status(&error))?;
-        let present = present.into_iter().map(|job| {
+        let watcher = self.watch.watch().await.map_err(|error| to_status(&error))?;
+        let present = watcher.present.into_iter().map(|job| {
             Ok(WatchJobsResponse { message: Some(watch_jobs_response::Message::Job(job)) })
         });
-        // A watcher that was too slow misses messages: each says a whole state, so the next one mends it.
-        let changes = changes.filter_map(|change| async move { change.ok().map(Ok) });
-        Ok(Response::new(Box::pin(futures::stream::iter(present).chain(changes))))
+        let mut lagged = false;
+        let changes = BroadcastStream::new(watcher.changes)
+            .map(|change| change.map_err(|BroadcastStreamRecvError::Lagged(missed)| lag(missed)))
+            // What comes after a gap would look like the whole story.
+            .take_while(move |change| {
+                let told = lagged;
+                lagged = change.is_err();
+                std::future::ready(!told)
+            });
+        let answers = futures::stream::iter(present)
+            .chain(changes)
+            .take_until(self.shutdown.triggered_owned());
+        Ok(Response::new(Box::pin(answers)))
     }
 }
 
@@ -219,43 +234,13 @@ impl ProofsGrpc {
         found.map_err(index_status)?.ok_or_else(|| Status::not_found("the block has no proof yet"))
     }
 
-    /// Jobs that are queued, running or parked; all of these when `wanted` is unspecified.
-    async fn live(&self, wanted: JobState, limit: usize) -> Result<Vec<Job>, BusError> {
-        let filter = JobFilter { parked_only: wanted == JobState::Parked, after: None, limit };
-        let records = self.bus.list(PROVE_BLOCK_QUEUE, filter).await?;
-        let jobs = records.iter().map(|record| self.job(record));
-        let mut jobs: Vec<Job> =
-            jobs.filter(|job| wanted == JobState::Unspecified || job.state() == wanted).collect();
-        jobs.sort_by_key(|job| job.block_number);
-        Ok(jobs)
-    }
-
-    fn job(&self, record: &JobRecord) -> Job {
-        // A payload that cannot be read is a job of block 0, which there is no other of: it shows in the list.
-        let block = events::ProveBlock::decode(&record.payload[..]).unwrap_or_default();
-        let state = match record.state {
-            BusState::Waiting { .. } => JobState::Queued,
-            BusState::Leased { .. } => JobState::Running,
-            BusState::Parked => JobState::Parked,
-        };
-        let running = match state {
-            JobState::Running => self.progress.of(&record.job_id),
-            _ => None,
-        };
-        let (worker, stage, running_for_ms) = running
-            .map(|running| (running.worker, running.stage, running.running_for_ms))
-            .unwrap_or_default();
-        Job {
-            id: record.job_id.clone(),
-            block_number: block.block_number,
-            block_hash: block.block_hash,
-            state: state.into(),
-            deliveries: record.attempts,
-            cause: record.cause.clone().unwrap_or_default(),
-            worker,
-            stage,
-            running_for_ms,
+    /// A job that was parked although its block has a proof has nothing left to do.
+    async fn settle(&self, job_id: &str) -> Result<(), BusError> {
+        let record = self.bus.job(PROVE_BLOCK_QUEUE, job_id).await?;
+        if record.is_some_and(|record| record.state == sidereal_bus::JobState::Parked) {
+            self.bus.remove(PROVE_BLOCK_QUEUE, job_id).await?;
         }
+        Ok(())
     }
 
     /// Tells the bus. Only a wake for others: the proof is stored whether or not anybody hears of it.
@@ -278,6 +263,13 @@ impl ProofsGrpc {
     }
 }
 
+fn lag(missed: u64) -> Status {
+    metrics::counter!("job_watchers_lagged_total").increment(1);
+    Status::resource_exhausted(format!(
+        "this watcher was too slow and missed {missed} messages; watch again for the present state"
+    ))
+}
+
 fn offer(header: PutProofHeader) -> Result<Offer, Status> {
     let figures = header.figures.unwrap_or_default();
     Ok(Offer {
@@ -292,7 +284,8 @@ fn offer(header: PutProofHeader) -> Result<Offer, Status> {
     })
 }
 
-fn info(stored: &StoredProof) -> Result<ProofInfo, Status> {
+/// What is told of a proof.
+pub(crate) fn info(stored: &StoredProof) -> Result<ProofInfo, Status> {
     Ok(ProofInfo {
         block_number: stored.block_number,
         block_hash: stored.block_hash.to_bytes_be().to_vec(),

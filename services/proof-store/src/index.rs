@@ -107,8 +107,8 @@ impl ProofIndex {
         Ok(Self { backend })
     }
 
-    /// Adds a proof; a block that has one keeps the first.
-    pub async fn insert(&self, proof: &StoredProof) -> Result<(), IndexError> {
+    /// Adds a proof; a block that has one keeps the first. Whether it was added.
+    pub async fn insert(&self, proof: &StoredProof) -> Result<bool, IndexError> {
         let number = number(proof.block_number)?;
         let hash = proof.block_hash.to_bytes_be().to_vec();
         let json = serde_json::to_string(proof)
@@ -123,7 +123,7 @@ impl ProofIndex {
             .bind(json)
             .execute(pool)
             .await
-            .map(|_| ())
+            .map(|done| done.rows_affected() == 1)
         })
         .map_err(failed("adding a proof to the index"))
     }
@@ -212,9 +212,10 @@ mod tests {
         let config = DatabaseConfig { url, connections: 2 };
         let index = ProofIndex::open(&config).await.unwrap();
         for block in [3, 1, 2] {
-            index.insert(&proof(block)).await.unwrap();
+            assert!(index.insert(&proof(block)).await.unwrap());
         }
-        index.insert(&StoredProof { worker: "late".into(), ..proof(2) }).await.unwrap();
+        let late = StoredProof { worker: "late".into(), ..proof(2) };
+        assert!(!index.insert(&late).await.unwrap());
         drop(index);
 
         let index = ProofIndex::open(&config).await.unwrap();

@@ -11,7 +11,7 @@ use sidereal_block_prover::{
 };
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
-use sidereal_service::{Classified, ErrorClass};
+use sidereal_service::{Classified, ErrorClass, error_chain};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_api::state::ThinStateDiff;
@@ -71,6 +71,8 @@ pub enum IntakeError {
         #[source]
         source: IndexError,
     },
+    #[error("the index neither took the proof of block {block} nor has another")]
+    Displaced { block: u64 },
     #[error("the proof store is ending")]
     Ending,
 }
@@ -84,9 +86,10 @@ impl Classified for IntakeError {
             | Self::Decode { .. }
             | Self::Refused { .. } => ErrorClass::Invalid,
             Self::UnknownBlock { .. } => ErrorClass::NotFound,
-            Self::NoStateDiff { .. } | Self::ChainId(_) | Self::CutOff { .. } => {
-                ErrorClass::Internal
-            }
+            Self::NoStateDiff { .. }
+            | Self::ChainId(_)
+            | Self::CutOff { .. }
+            | Self::Displaced { .. } => ErrorClass::Internal,
             Self::ChainStore { .. } | Self::Index { .. } | Self::Ending => ErrorClass::Unavailable,
             Self::ObjectStore { source, .. } => source.class(),
         }
@@ -106,6 +109,26 @@ pub struct Offer {
     pub peak_memory_bytes: u64,
 }
 
+impl Offer {
+    /// Refuses an announced size that no proof may have, before any of it is taken.
+    pub fn check_size(&self) -> Result<(), IntakeError> {
+        let size = usize::try_from(self.size_bytes).unwrap_or(usize::MAX);
+        if size > MAX_ENCODED_BYTES {
+            return Err(IntakeError::TooLarge { block: self.block_number, size });
+        }
+        Ok(())
+    }
+}
+
+/// What became of a proof that verifies.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The proof that the block has now.
+    pub stored: StoredProof,
+    /// Whether the block had none before.
+    pub is_new: bool,
+}
+
 /// Longest worker name that is kept, in bytes.
 const MAX_WORKER_BYTES: usize = 128;
 
@@ -122,11 +145,9 @@ pub struct Intake {
 impl Intake {
     /// Returns when the proof is verified and durable. A block that has a proof keeps it: the new one is
     /// verified all the same, so that a worker learns when it makes wrong ones.
-    pub async fn take(&self, offer: Offer, bytes: Bytes) -> Result<StoredProof, IntakeError> {
+    pub async fn take(&self, offer: Offer, bytes: Bytes) -> Result<Taken, IntakeError> {
         let block = offer.block_number;
-        if bytes.len() > MAX_ENCODED_BYTES {
-            return Err(IntakeError::TooLarge { block, size: bytes.len() });
-        }
+        offer.check_size()?;
         if bytes.len() as u64 != offer.size_bytes {
             return Err(IntakeError::Size {
                 block,
@@ -150,13 +171,14 @@ impl Intake {
 
         let index_failed = |source| IntakeError::Index { block, source };
         if let Some(stored) = self.index.by_number(block).await.map_err(index_failed)? {
-            return Ok(stored);
+            return Ok(Taken { stored, is_new: false });
         }
-        let key = ObjectKey::proof(block, offer.block_hash);
+        let digest = Sha256::digest(&bytes);
+        let key = ObjectKey::proof(block, offer.block_hash, &digest.into());
         let stored = StoredProof {
             block_number: block,
             block_hash: offer.block_hash,
-            digest: hex::encode(Sha256::digest(&bytes)),
+            digest: hex::encode(digest),
             size_bytes: bytes.len() as u64,
             key: key.to_string(),
             stored_at: now_s(),
@@ -170,9 +192,26 @@ impl Intake {
             .put(&key, bytes)
             .await
             .map_err(|source| IntakeError::ObjectStore { block, source })?;
-        self.index.insert(&stored).await.map_err(index_failed)?;
+        if !self.index.insert(&stored).await.map_err(index_failed)? {
+            return self.keep_first(stored, &key).await;
+        }
         tracing::info!(block, worker = stored.worker, bytes = stored.size_bytes, "proof stored");
-        Ok(stored)
+        Ok(Taken { stored, is_new: true })
+    }
+
+    /// Another proof of the block came in while this one was verified: the index decides which is kept.
+    async fn keep_first(&self, late: StoredProof, key: &ObjectKey) -> Result<Taken, IntakeError> {
+        let block = late.block_number;
+        let first = self.index.by_number(block).await;
+        let first = first.map_err(|source| IntakeError::Index { block, source })?;
+        let Some(first) = first else { return Err(IntakeError::Displaced { block }) };
+        if first.key != late.key
+            && let Err(error) = self.objects.delete(key).await
+        {
+            // Nothing refers to it: it only takes up room.
+            tracing::warn!(%key, error = %error_chain(&error), "a second proof was not removed");
+        }
+        Ok(Taken { stored: first, is_new: false })
     }
 
     /// What the chain store says of the block: what the proof must say, too.

@@ -17,6 +17,7 @@ mod intake;
 mod planner;
 mod progress;
 mod service;
+mod watch;
 
 pub use config::{DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
 pub use index::{IndexError, ProofIndex, StoredProof};

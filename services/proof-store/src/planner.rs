@@ -24,6 +24,7 @@ use sidereal_service::{Pass, Reconciler, Shutdown, Waker, error_chain};
 use starknet_api::block::BlockNumber;
 
 use crate::index::{IndexError, ProofIndex};
+use crate::watch::Watch;
 
 /// Blocks that one pass looks at.
 const PAGE: u32 = 256;
@@ -50,6 +51,8 @@ pub struct Planner {
     pub chain: ChainStore,
     pub index: ProofIndex,
     pub bus: Arc<dyn Bus>,
+    /// Told of the jobs that were planned.
+    pub watch: Arc<Watch>,
     pub window_blocks: u64,
     /// Every block from 1 up to but without this one has a proof. Only a saving: a start begins with 1.
     pub unproven_from: AtomicU64,
@@ -128,6 +131,7 @@ impl Planner {
             .await
             .map_err(|source| PlannerError::Enqueue { block: number, source })?;
         if enqueued == Enqueued::Added {
+            self.watch.wake();
             tracing::info!(block = number, "proving job planned");
         }
         Ok(())

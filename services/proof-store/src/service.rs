@@ -22,7 +22,7 @@ use crate::http::{self, Readers};
 use crate::index::{IndexError, ProofIndex};
 use crate::intake::Intake;
 use crate::planner::{self, Planner};
-use crate::progress::Progress;
+use crate::watch::Watch;
 
 /// How often a start looks for the chain store.
 const STORE_POLL: Duration = Duration::from_millis(200);
@@ -89,7 +89,10 @@ async fn until_shutdown(
         verifications: Semaphore::new(verifications),
     });
     let waker = Waker::new();
+    let watch = Arc::new(Watch::new(bus.clone(), index.clone()));
+    watch.start(&shutdown);
     let planner = Arc::new(Planner {
+        watch: watch.clone(),
         chain: chain.clone(),
         index: index.clone(),
         bus: bus.clone(),
@@ -119,7 +122,8 @@ async fn until_shutdown(
         chain,
         objects,
         bus,
-        progress: Arc::new(Progress::default()),
+        watch,
+        shutdown: shutdown.clone(),
     })
     .max_decoding_message_size(config.grpc.max_message_bytes)
     .max_encoding_message_size(config.grpc.max_message_bytes);

@@ -78,6 +78,8 @@ impl Jobs for EmbeddedBus {
     }
 
     async fn job(&self, queue: &str, job_id: &str) -> Result<Option<JobRecord>, BusError> {
+        check_name("queue", queue)?;
+        check_name("job", job_id)?;
         let row = sqlx::query("SELECT * FROM job WHERE queue = ? AND job_id = ?")
             .bind(queue)
             .bind(job_id)
@@ -88,6 +90,7 @@ impl Jobs for EmbeddedBus {
     }
 
     async fn list(&self, queue: &str, filter: JobFilter) -> Result<Vec<JobRecord>, BusError> {
+        check_name("queue", queue)?;
         let rows = sqlx::query(
             "SELECT * FROM job WHERE queue = ?1 AND job_id > ?2 AND (state = 2 OR NOT ?3) ORDER BY job_id LIMIT ?4",
         )
@@ -102,8 +105,10 @@ impl Jobs for EmbeddedBus {
     }
 
     async fn requeue(&self, queue: &str, job_id: &str) -> Result<(), BusError> {
+        check_name("queue", queue)?;
+        check_name("job", job_id)?;
         let changed = sqlx::query(
-            "UPDATE job SET state = 0, attempts = 0, due_ms = ?3, enqueued_ms = ?3
+            "UPDATE job SET state = 0, attempts = 0, cause = NULL, due_ms = ?3, enqueued_ms = ?3
              WHERE queue = ?1 AND job_id = ?2 AND state = 2",
         )
         .bind(queue)
@@ -120,6 +125,8 @@ impl Jobs for EmbeddedBus {
     }
 
     async fn remove(&self, queue: &str, job_id: &str) -> Result<bool, BusError> {
+        check_name("queue", queue)?;
+        check_name("job", job_id)?;
         let changed = sqlx::query("DELETE FROM job WHERE queue = ? AND job_id = ?")
             .bind(queue)
             .bind(job_id)
@@ -130,6 +137,7 @@ impl Jobs for EmbeddedBus {
     }
 
     async fn depth(&self, queue: &str) -> Result<QueueDepth, BusError> {
+        check_name("queue", queue)?;
         let counts: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT CASE WHEN state = 1 AND due_ms <= ?2 THEN 0 ELSE state END AS now_state, COUNT(*)
              FROM job WHERE queue = ?1 GROUP BY now_state",

@@ -94,7 +94,7 @@ fn content(seed: u8, size: usize) -> Bytes {
 async fn an_object_is_put_replaced_and_deleted(world: World) {
     let (store, other) = (world.open().await, world.open().await);
     store.check().await.unwrap();
-    let name = ObjectKey::proof(7, 0xabc_u32);
+    let name = ObjectKey::witness(7, 0xabc_u32);
     assert!(!store.exists(&name).await.unwrap());
     store.put(&name, content(1, 1_000)).await.unwrap();
     assert!(other.exists(&name).await.unwrap());
