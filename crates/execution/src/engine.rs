@@ -7,7 +7,7 @@
 //! Signatures, nonces and fees are enforced. A rejected transaction changes nothing. The same environment,
 //! limits, state and transactions give the same block on any machine and in either execution mode.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blockifier::blockifier::block::pre_process_block;
@@ -272,7 +272,9 @@ impl BlockExecutor {
         };
         let changes = state.to_state_diff().map_err(state_error)?.state_maps;
         let summary = info.summarize(constants);
-        let looked_up: Vec<_> = state.class_hash_to_class.borrow().keys().copied().collect();
+        let mut looked_up: BTreeSet<_> =
+            state.class_hash_to_class.borrow().keys().copied().collect();
+        looked_up.extend(changes.class_hashes.values());
         let added = self
             .load
             .of_transaction(

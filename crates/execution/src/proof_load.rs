@@ -129,7 +129,7 @@ impl LoadCounter {
         info: &TransactionExecutionInfo,
         changes: &StateMaps,
         visited: &HashSet<StorageEntry>,
-        looked_up: &[ClassHash],
+        looked_up: &BTreeSet<ClassHash>,
         state: &impl StateReader,
         constants: &VersionedConstants,
     ) -> Result<AddedLoad, StateError> {

@@ -78,7 +78,12 @@ pub struct SharedClasses(Arc<RwLock<HashMap<ClassHash, Arc<DeclaredClass>>>>);
 impl SharedClasses {
     /// Adds a class, as the gateway does when it receives a declare.
     pub fn insert(&self, class: Arc<DeclaredClass>) {
-        self.0.write().unwrap().insert(class.class_hash(), class);
+        self.insert_as(class.class_hash(), class);
+    }
+
+    /// Adds a class under another hash than its own. No declare leads to that, but a state may begin so.
+    pub fn insert_as(&self, class_hash: ClassHash, class: Arc<DeclaredClass>) {
+        self.0.write().unwrap().insert(class_hash, class);
     }
 }
 
