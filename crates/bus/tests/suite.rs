@@ -243,7 +243,11 @@ async fn failures_are_bounded_and_parked_with_their_cause(world: World) {
     assert!(pull(&bus).await.is_none());
 
     bus.requeue("prove-block", "a").await.unwrap();
+    let record = bus.job("prove-block", "a").await.unwrap().unwrap();
+    assert_eq!((record.state, record.attempts), (JobState::Waiting { not_before: None }, 0));
+    assert_eq!(record.cause, None, "of the attempts before");
     assert!(matches!(bus.requeue("prove-block", "a").await, Err(BusError::NoSuchJob { .. })));
+    assert!(matches!(bus.requeue("prove-block", "a.b").await, Err(BusError::BadName { .. })));
     let lease = pull_soon(&bus).await;
     assert_eq!((lease.job().attempt, lease.job().payload.as_ref()), (1, "payload of a".as_bytes()));
     assert_eq!(lease.job().headers["traceparent"], "trace of a");
@@ -293,6 +297,61 @@ async fn a_job_that_kills_its_workers_is_parked(world: World) {
             return;
         }
         assert!(started.elapsed() < SOON, "{record:?}");
+    }
+}
+
+/// A worker that takes a job in the moment in which an operator puts it back has it: nothing of the putting back takes
+/// its lease away.
+async fn putting_back_does_not_disturb_who_takes_it(world: World) {
+    let (bus, operator) = (world.open().await, world.open().await);
+    bus.enqueue(job("a")).await.unwrap();
+    pull_soon(&bus).await.fail("first").await.unwrap();
+    for _ in 0..60 {
+        let putting_back = async { operator.requeue("prove-block", "a").await.unwrap() };
+        let (lease, ()) = tokio::join!(pull_soon(&bus), putting_back);
+        lease.heartbeat().await.expect("the lease is lost");
+        assert_eq!(lease.job().attempt, 1);
+        assert_eq!(bus.depth("prove-block").await.unwrap(), depth(0, 1, 0));
+        lease.fail("again").await.unwrap();
+    }
+}
+
+/// A job that is queued anew in the moment in which its last run is acknowledged is another job: nothing of the
+/// acknowledgement takes it, or its worker's lease, away.
+async fn an_acknowledgement_does_not_disturb_the_next_job(world: World) {
+    let (bus, planner) = (world.open().await, world.open().await);
+    planner.enqueue(job("a")).await.unwrap();
+    let mut lease = pull_soon(&bus).await;
+    for _ in 0..60 {
+        let next = async {
+            while planner.enqueue(job("a")).await.unwrap() != Enqueued::Added {}
+            pull_soon(&planner).await
+        };
+        let (acknowledged, next) = tokio::join!(lease.ack(), next);
+        acknowledged.unwrap();
+        next.heartbeat().await.expect("the lease is lost");
+        assert_eq!(next.job().attempt, 1);
+        lease = next;
+    }
+}
+
+/// A job that is parked stays parked, also when a planner queues it again all the time, and one operator can put it
+/// back.
+async fn a_planner_does_not_wake_what_is_parked(world: World) {
+    let (bus, planner) = (world.open().await, world.open().await);
+    planner.enqueue(job("a")).await.unwrap();
+    for round in 0..40 {
+        let lease = pull_soon(&bus).await;
+        let planning =
+            async { while planner.enqueue(job("a")).await.unwrap() == Enqueued::AlreadyLive {} };
+        let (failed, ()) = tokio::join!(lease.fail("broken"), planning);
+        failed.unwrap();
+        let taken = bus.pull("prove-block", Duration::from_millis(30)).await.unwrap();
+        assert!(taken.is_none(), "round {round}: {taken:?}");
+        let record = bus.job("prove-block", "a").await.unwrap().unwrap();
+        assert_eq!((record.state, record.cause.as_deref()), (JobState::Parked, Some("broken")));
+        assert_eq!(record.payload, "payload of a");
+        bus.requeue("prove-block", "a").await.unwrap();
     }
 }
 
@@ -469,6 +528,9 @@ over_both!(
     failures_are_bounded_and_parked_with_their_cause,
     a_final_failure_parks_at_once_and_holds_nobody_back,
     a_job_that_kills_its_workers_is_parked,
+    putting_back_does_not_disturb_who_takes_it,
+    an_acknowledgement_does_not_disturb_the_next_job,
+    a_planner_does_not_wake_what_is_parked,
     a_released_job_is_not_charged,
     jobs_are_bounded,
     events_reach_durable_consumers_once,

@@ -44,6 +44,7 @@ impl EmbeddedBus {
                 .await
                 .map_err(|error| BusError::failed("making the folder of", file, error))?;
         }
+        let _alone = alone(file).await.map_err(|error| BusError::failed("locking", file, error))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -60,6 +61,18 @@ impl EmbeddedBus {
         let changed = shared_notify(file);
         Ok(Self { inner: Arc::new(Inner { pool, config: config.clone(), changed }) })
     }
+}
+
+/// Keeps other openers out, of this process and of others, until it is dropped: two that migrate a new file at the same
+/// time would both make its tables, and one of them would fail.
+async fn alone(file: &str) -> std::io::Result<std::fs::File> {
+    let path = format!("{file}.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let lock = std::fs::File::create(path)?;
+        lock.lock()?;
+        Ok(lock)
+    });
+    locked.await.map_err(std::io::Error::other)?
 }
 
 /// SQLite does not wait for another opener of a new file that switches it to the write-ahead log, whatever the busy
@@ -183,4 +196,26 @@ fn headers_to_text(headers: &Headers) -> Result<String, BusError> {
 fn headers_of_text(text: &str, object: &str) -> Result<Headers, BusError> {
     serde_json::from_str(text)
         .map_err(|error| BusError::Corrupt { object: object.to_owned(), source: error.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Services that start together open the same new file; none of them may fail for the others.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_file_is_opened_by_many_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..5 {
+            let url = format!("sqlite:{}", folder.path().join(format!("{round}/bus.db")).display());
+            let config = BusConfig { url, ..BusConfig::default() };
+            let openers = (0..8).map(|_| {
+                let config = config.clone();
+                tokio::spawn(async move { EmbeddedBus::open(&config).await.map(drop) })
+            });
+            for opened in futures::future::join_all(openers).await {
+                opened.unwrap().unwrap();
+            }
+        }
+    }
 }
