@@ -7,7 +7,7 @@ use sidereal_service::Secret;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, ServiceChannel, channel};
 
-use crate::CommandFuture;
+use crate::{CommandFuture, print};
 
 /// Where the proof store is, and the token that it wants.
 #[derive(Clone, Debug, clap::Args)]
@@ -100,10 +100,10 @@ async fn run(options: JobsOptions) -> anyhow::Result<()> {
                 .into_inner()
                 .jobs;
             if jobs.is_empty() {
-                println!("no jobs");
+                print::line("no jobs")?;
             }
             for job in jobs {
-                println!("{}", line(&job));
+                print::line(line(&job))?;
             }
         }
         JobsCommand::Requeue { id } => {
@@ -113,8 +113,8 @@ async fn run(options: JobsOptions) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot requeue job {id}"))?
                 .into_inner();
             match answer.job {
-                Some(job) => println!("{}", line(&job)),
-                None => println!("requeued {id}"),
+                Some(job) => print::line(line(&job))?,
+                None => print::line(format_args!("requeued {id}"))?,
             }
         }
     }

@@ -4,6 +4,7 @@
 //! * [`load`]: sends transactions at a rate and says what became of them.
 //! * [`verify`]: walks the claims from a transaction to the proof of its block.
 //! * [`jobs`]: the proving jobs, for the operator.
+//! * [`print`](mod@print): what the commands say.
 
 use std::pin::Pin;
 
@@ -15,5 +16,6 @@ pub mod artifacts;
 pub mod dev;
 pub mod jobs;
 pub mod load;
+pub mod print;
 pub mod rpc;
 pub mod verify;

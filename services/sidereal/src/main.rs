@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sidereal::print::OutputError;
 use sidereal::{CommandFuture, dev, jobs, load, verify};
 use sidereal_service::config::ConfigArgs;
 use sidereal_service::{EXIT_SOFTWARE, launch_with};
+
+/// What a shell sees of a program that ended because nobody reads its output: 128 + SIGPIPE.
+const EXIT_READER_GONE: u8 = 141;
 
 /// A Starknet-compatible validity rollup on your own machines.
 #[derive(Parser)]
@@ -68,6 +72,9 @@ fn finish(command: CommandFuture) -> ExitCode {
     };
     match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.downcast_ref().is_some_and(OutputError::reader_is_gone) => {
+            EXIT_READER_GONE.into()
+        }
         Err(error) => {
             eprintln!("sidereal: {error:#}");
             ExitCode::FAILURE

@@ -19,6 +19,7 @@ use starknet_api::core::ChainId;
 
 use self::topology::{Ports, Topology, accounts_file};
 use crate::load::{AccountsFile, FundedAccount, Kind, LoadOptions};
+use crate::print::{self, OutputError};
 use crate::rpc::Rpc;
 
 /// How long the services may take until JSON-RPC answers. A first start compiles the genesis classes.
@@ -139,21 +140,26 @@ async fn run(options: DevOptions) -> anyhow::Result<()> {
     std::fs::write(&path, serde_json::to_vec_pretty(&file)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
 
-    println!("starting a chain in {} ...", options.data_dir.display());
+    // That nobody reads it is found out again below, when there is something to end.
+    let _ = print::line(format_args!("starting a chain in {} ...", options.data_dir.display()));
     let failures = start(Topology::new(&options, contracts), &shutdown);
     let ready = tokio::select! {
         ready = answers(ports) => ready,
         () = shutdown.triggered() => Ok(()),
     };
     if ready.is_ok() && !shutdown.is_triggered() {
-        print_welcome(&options, ports, &file);
+        if print_welcome(&options, ports, &file).is_err() {
+            // Whoever reads the lines is who runs the chain.
+            shutdown.trigger();
+        }
         shutdown.spawn("block view", view::blocks(ports, shutdown.clone()));
         shutdown.spawn("proof view", view::proofs(ports, shutdown.clone()));
         if options.load {
             shutdown.spawn("load", load(options.clone(), ports, shutdown.clone()));
         }
         shutdown.triggered().await;
-        println!("ending; a second signal ends at once");
+        // The reader may be what has gone away.
+        let _ = print::line("ending; a second signal ends at once");
     }
     shutdown.trigger();
     shutdown.drained(DRAIN_DEADLINE).await?;
@@ -236,20 +242,40 @@ fn account_class_hash(
     Ok(class.calculate_class_hash())
 }
 
-fn print_welcome(options: &DevOptions, ports: Ports, file: &AccountsFile) {
-    println!("\nchain {} is running ({} execution)", options.chain_id, options.execution);
-    println!("  JSON-RPC      http://127.0.0.1:{}/rpc/v0_10", ports.rpc());
-    println!("  gRPC          http://127.0.0.1:{}  (sidereal.gateway.v1)", ports.gateway());
-    println!("  proofs        http://127.0.0.1:{}/proofs/<block>", ports.proofs_http());
-    println!("  probes        http://127.0.0.1:{}/ready, /metrics", ports.admin());
-    println!(
+fn print_welcome(
+    options: &DevOptions,
+    ports: Ports,
+    file: &AccountsFile,
+) -> Result<(), OutputError> {
+    print::line(format_args!(
+        "\nchain {} is running ({} execution)",
+        options.chain_id, options.execution
+    ))?;
+    print::line(format_args!("  JSON-RPC      http://127.0.0.1:{}/rpc/v0_10", ports.rpc()))?;
+    print::line(format_args!(
+        "  gRPC          http://127.0.0.1:{}  (sidereal.gateway.v1)",
+        ports.gateway()
+    ))?;
+    print::line(format_args!(
+        "  proofs        http://127.0.0.1:{}/proofs/<block>",
+        ports.proofs_http()
+    ))?;
+    print::line(format_args!(
+        "  probes        http://127.0.0.1:{}/ready, /metrics",
+        ports.admin()
+    ))?;
+    print::line(format_args!(
         "\nfunded accounts (keys for development only; all in {}):",
         accounts_file(&options.data_dir).display()
-    );
+    ))?;
     for account in file.accounts.iter().take(10) {
-        println!("  {:#066x}  key {:#x}", account.address.0.key(), account.private_key);
+        print::line(format_args!(
+            "  {:#066x}  key {:#x}",
+            account.address.0.key(),
+            account.private_key
+        ))?;
     }
-    println!();
+    print::line("")
 }
 
 /// The chain's own load. It ends with the chain, and says what became of it.
@@ -264,12 +290,18 @@ async fn load(options: DevOptions, ports: Ports, shutdown: Shutdown) {
         contracts: None,
         quiet: true,
     };
-    println!("load: {} transfers a second", options.load_rate);
-    tokio::select! {
-        () = shutdown.triggered() => {}
+    let printed = print::line(format_args!("load: {} transfers a second", options.load_rate));
+    let printed = tokio::select! {
+        () = shutdown.triggered() => printed,
         done = crate::load::run(load) => match done {
-            Ok(summary) => println!("load ended\n{summary}"),
-            Err(error) => eprintln!("the load ended: {error:#}"),
+            Ok(summary) => print::line(format_args!("load ended\n{summary}")),
+            Err(error) => {
+                eprintln!("the load ended: {error:#}");
+                printed
+            }
         },
+    };
+    if printed.is_err() {
+        shutdown.trigger();
     }
 }

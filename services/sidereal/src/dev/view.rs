@@ -15,6 +15,7 @@ use sidereal_service::grpc::{ConnectConfig, channel};
 use sidereal_service::{Shutdown, error_chain};
 
 use super::topology::Ports;
+use crate::print::{self, OutputError};
 use crate::rpc::Rpc;
 
 /// Long enough for a stream to stay open; a broken one is opened again.
@@ -40,6 +41,10 @@ pub async fn blocks(ports: Ports, shutdown: Shutdown) {
             watched = watch_blocks(ports, &mut next) => watched,
         };
         if let Err(error) = watched {
+            if error.is::<OutputError>() {
+                // Whoever reads the lines is who runs the chain.
+                return shutdown.trigger();
+            }
             tracing::debug!(error = %format!("{error:#}"), "the block stream ended");
         }
         tokio::time::sleep(RECONNECT).await;
@@ -62,7 +67,7 @@ async fn watch_blocks(ports: Ports, next: &mut Option<u64>) -> anyhow::Result<()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs_f64();
-        println!(
+        print::line(format_args!(
             "block {:<6} {:>4} transactions  {:>11} L2 gas  {:>7} L1 data gas  closed after {:.1} s  0x{}",
             header.number,
             header.transaction_count,
@@ -70,7 +75,7 @@ async fn watch_blocks(ports: Ports, next: &mut Option<u64>) -> anyhow::Result<()
             gas.l1_data_gas,
             (now - header.timestamp as f64).max(0.0),
             hex::encode(header.hash)
-        );
+        ))?;
         *next = Some(header.number + 1);
     }
     Ok(())
@@ -119,6 +124,9 @@ pub async fn proofs(ports: Ports, shutdown: Shutdown) {
             watched = watch_proofs(ports, &mut stages) => watched,
         };
         if let Err(error) = watched {
+            if error.is::<OutputError>() {
+                return shutdown.trigger();
+            }
             tracing::debug!(error = %format!("{error:#}"), "the job stream ended");
         }
         tokio::time::sleep(RECONNECT).await;
@@ -134,10 +142,10 @@ async fn watch_proofs(ports: Ports, stages: &mut HashMap<u64, String>) -> anyhow
         .into_inner();
     while let Some(message) = stream.message().await.context("the job stream broke")? {
         match message.message {
-            Some(watch_jobs_response::Message::Job(job)) => print_stage(&job, stages),
+            Some(watch_jobs_response::Message::Job(job)) => print_stage(&job, stages)?,
             Some(watch_jobs_response::Message::Stored(info)) => {
                 stages.remove(&info.block_number);
-                println!("{}", stored(&info));
+                print::line(stored(&info))?;
             }
             None => {}
         }
@@ -145,7 +153,7 @@ async fn watch_proofs(ports: Ports, stages: &mut HashMap<u64, String>) -> anyhow
     Ok(())
 }
 
-fn print_stage(job: &Job, stages: &mut HashMap<u64, String>) {
+fn print_stage(job: &Job, stages: &mut HashMap<u64, String>) -> Result<(), OutputError> {
     let seconds = Duration::from_millis(job.running_for_ms).as_secs_f64();
     let (key, line) = match job.state() {
         JobState::Running if !job.stage.is_empty() => (
@@ -159,14 +167,15 @@ fn print_stage(job: &Job, stages: &mut HashMap<u64, String>) {
                 job.block_number, job.deliveries, job.cause
             ),
         ),
-        _ => return,
+        _ => return Ok(()),
     };
     if stages.len() >= MAX_REMEMBERED {
         stages.clear();
     }
     if stages.insert(job.block_number, key.clone()).as_ref() != Some(&key) {
-        println!("{line}");
+        print::line(line)?;
     }
+    Ok(())
 }
 
 fn stored(info: &ProofInfo) -> String {

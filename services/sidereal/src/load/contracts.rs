@@ -14,6 +14,7 @@ use starknet_types_core::felt::Felt;
 
 use super::{Kind, LoadOptions};
 use crate::account::{Account, Call, GasPrices, Signed, bounds};
+use crate::print;
 use crate::rpc::Rpc;
 
 /// Starknet's own address of the STRK token.
@@ -143,7 +144,7 @@ async fn deployed(
         .call("starknet_getClass", json!({ "block_id": "latest", "class_hash": class_hash }))
         .await;
     if declared.is_err() {
-        println!("declaring the sample contract {name} ({:#x})", class_hash.0);
+        print::line(format_args!("declaring the sample contract {name} ({:#x})", class_hash.0))?;
         let declare = deployer.declare(
             compiled.sierra.clone(),
             class_hash,
@@ -154,7 +155,7 @@ async fn deployed(
         send(rpc, &declare).await.with_context(|| format!("cannot declare {name}"))?;
         included(rpc, &declare).await?;
     }
-    println!("deploying the sample contract {name} at {:#x}", address.0.key());
+    print::line(format_args!("deploying the sample contract {name} at {:#x}", address.0.key()))?;
     let call = Call {
         to: known_address(UDC_ADDRESS),
         entry_point: "deployContract",

@@ -22,9 +22,9 @@ use serde_json::json;
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_types_core::felt::Felt;
 
-use crate::CommandFuture;
 use crate::account::{Account, GasPrices};
 use crate::rpc::Rpc;
+use crate::{CommandFuture, print};
 pub use summary::Summary;
 
 /// What is sent.
@@ -111,7 +111,7 @@ impl AccountsFile {
 pub fn command(options: LoadOptions) -> CommandFuture {
     Box::pin(async move {
         let summary = run(options).await?;
-        println!("{summary}");
+        print::line(&summary)?;
         anyhow::ensure!(summary.is_clean(), "not every transaction succeeded exactly once");
         Ok(())
     })
@@ -135,11 +135,24 @@ pub async fn run(options: LoadOptions) -> anyhow::Result<Summary> {
     let tracker = Arc::new(tracker::Tracker::new(options.count));
     let view = (!options.quiet).then(|| tracker.clone().show());
     let follower = tracker.clone().follow(rpc.clone());
-    sender::send_all(&rpc, &accounts, &targets, &options, prices, tracker.clone()).await?;
-    follower.abort();
-    tracker.settle(&rpc, Duration::from_secs(options.settle_s)).await?;
-    if let Some(view) = view {
-        view.abort();
+    let work = async {
+        sender::send_all(&rpc, &accounts, &targets, &options, prices, tracker.clone()).await?;
+        follower.abort();
+        tracker.settle(&rpc, Duration::from_secs(options.settle_s)).await
+    };
+    match view {
+        None => work.await?,
+        Some(mut view) => tokio::select! {
+            done = work => {
+                view.abort();
+                done?;
+            }
+            // It ends by itself only when nobody reads it any more.
+            ended = &mut view => {
+                follower.abort();
+                return Err(ended?.into());
+            }
+        },
     }
     Ok(tracker.summary())
 }

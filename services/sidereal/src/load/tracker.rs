@@ -1,7 +1,7 @@
 //! What became of what was sent: a live line while the load runs, and the counts at the end.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use starknet_api::transaction::TransactionHash;
 
 use super::summary::Summary;
+use crate::print::{self, OutputError};
 use crate::rpc::Rpc;
 
 /// Different reasons of refusal that are kept apart; the rest is counted together.
@@ -64,19 +65,17 @@ impl Tracker {
         *state.reasons.entry(key.to_owned()).or_default() += 1;
     }
 
-    /// Prints a live line until it is aborted.
-    pub fn show(self: Arc<Self>) -> tokio::task::JoinHandle<()> {
+    /// Prints a live line until it is aborted, or cannot be printed any more.
+    pub fn show(self: Arc<Self>) -> tokio::task::JoinHandle<OutputError> {
         let terminal = std::io::stdout().is_terminal();
         let period = if terminal { Duration::from_millis(500) } else { Duration::from_secs(5) };
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(period).await;
                 let line = self.line();
-                if terminal {
-                    print!("\r\x1b[2K{line}");
-                    let _ = std::io::stdout().flush();
-                } else {
-                    println!("{line}");
+                let printed = if terminal { print::over(line) } else { print::line(line) };
+                if let Err(error) = printed {
+                    return error;
                 }
             }
         })
@@ -121,7 +120,7 @@ impl Tracker {
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
-        println!();
+        print::line("")?;
         Ok(())
     }
 

@@ -19,7 +19,8 @@ use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 pub use walk::{BrokenLink, Link, walk};
 
-use crate::CommandFuture;
+use crate::print::OutputError;
+use crate::{CommandFuture, print};
 
 /// Options of `sidereal verify`.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,23 +64,39 @@ async fn run(options: VerifyOptions) -> anyhow::Result<()> {
         (None, Some(hash)) => fetch::fetch(&options, parse_hash(hash)?).await?,
         (None, None) => anyhow::bail!("give a transaction hash, or --offline FILE"),
     };
-    println!("transaction {:#x}", bundle.transaction_hash.0);
+    print::line(format_args!("transaction {:#x}", bundle.transaction_hash.0))?;
     let walked = bundle.clone();
-    let links = tokio::task::spawn_blocking(move || {
-        walk(&walked, &mut |link| println!("  \u{2713} {link}"))
+    let (links, printed) = tokio::task::spawn_blocking(move || {
+        let mut printed = Ok(());
+        let links = walk(&walked, &mut |link| {
+            if printed.is_ok() {
+                printed = print_link(link);
+            }
+        });
+        (links, printed)
     })
     .await
-    .context("the walk was cut off")??;
+    .context("the walk was cut off")?;
+    let links = links?;
+    printed?;
     if options.offline.is_none() {
         let link = fetch::compare_with_node(&options, &bundle).await?;
-        println!("  \u{2713} {link}");
+        print_link(&link)?;
     }
     if let Some(path) = &options.save {
         bundle.save(path)?;
-        println!("saved to {}; `sidereal verify --offline` walks it anywhere", path.display());
+        print::line(format_args!(
+            "saved to {}; `sidereal verify --offline` walks it anywhere",
+            path.display()
+        ))?;
     }
-    println!("verified: {} links hold", links.len() + usize::from(options.offline.is_none()));
+    let held = links.len() + usize::from(options.offline.is_none());
+    print::line(format_args!("verified: {held} links hold"))?;
     Ok(())
+}
+
+fn print_link(link: &Link) -> Result<(), OutputError> {
+    print::line(format_args!("  \u{2713} {link}"))
 }
 
 fn parse_hash(text: &str) -> anyhow::Result<TransactionHash> {

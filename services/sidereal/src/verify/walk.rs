@@ -64,7 +64,9 @@ impl fmt::Display for Link {
                 )?;
                 match blobs {
                     0 => write!(f, "state diff"),
-                    blobs => write!(f, "and the KZG commitments to the {blobs} blobs of its state diff"),
+                    blobs => {
+                        write!(f, "and the KZG commitments to the {blobs} blobs of its state diff")
+                    }
                 }
             }
             Link::Node { block } => {
