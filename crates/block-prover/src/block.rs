@@ -83,7 +83,7 @@ pub fn run_block(
 /// What an accepted proof says about a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBlock {
-    /// The output of StarknetOS: state roots, hashes, messages and every changed value.
+    /// The output of StarknetOS: state roots, hashes, messages, and every changed value or the commitments to them.
     pub output: OsOutput,
 }
 

@@ -23,6 +23,7 @@
 mod audit;
 mod block;
 mod bootloader;
+mod components;
 mod precompute;
 mod progress;
 mod proof;
@@ -40,6 +41,7 @@ pub use bootloader::{
     task_program_hash,
 };
 pub use cairo_program_runner_lib::types::Task;
+pub use components::ComponentRows;
 pub use precompute::{PINNED_PREPROCESSED_ROOT, Precompute};
 pub use progress::{IgnoreProgress, ProgressSink, Stage};
 pub use proof::{

@@ -5,15 +5,18 @@ use std::sync::OnceLock;
 
 use cairo_program_runner_lib::types::Task;
 use cairo_vm::hint_processor::hint_processor_definition::HintProcessor;
+use cairo_vm::vm::errors::runner_errors::RunnerError;
+use cairo_vm::vm::runners::cairo_runner::CairoRunner;
 use serde::{Deserialize, Serialize};
 use starknet_types_core::felt::Felt;
 use stwo::core::utils::MaybeOwned;
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 use stwo::prover::ProvingError;
-use stwo_cairo_adapter::{ExecutionResources, ProverInput};
+use stwo_cairo_adapter::ProverInput;
 use stwo_cairo_prover::prover::{ChannelHash, ProverParameters, prove_cairo_with_precompute};
 
 use crate::bootloader::{BootloaderError, BootloaderRun, PreparedTask};
+use crate::components::ComponentRows;
 use crate::precompute::{PREPROCESSED, Precompute, pinned_root};
 use crate::progress::{ProgressSink, Stage};
 use crate::proof::BlockProof;
@@ -26,6 +29,9 @@ pub enum ProveError {
     /// The bootloader did not run.
     #[error("run the task under the bootloader")]
     Bootloader(#[source] BootloaderError),
+    /// The run does not say how large it is.
+    #[error("count the steps of the run")]
+    Resources(#[source] RunnerError),
     /// The trace could not be turned into the prover's input.
     #[error("adapt the trace: {0}")]
     Adapt(String),
@@ -35,7 +41,7 @@ pub enum ProveError {
         /// Component that has too many rows.
         component: String,
         /// Rows that the task needs.
-        rows: usize,
+        rows: u64,
     },
     /// This build computes another preprocessed commitment than verifiers know.
     #[error("the preprocessed commitment that was computed is not the pinned one")]
@@ -123,7 +129,7 @@ impl Prover {
         run: AdaptedRun,
         progress: &dyn ProgressSink,
     ) -> Result<Proven, ProveError> {
-        let AdaptedRun { program_hash, output, statistics, input } = run;
+        let AdaptedRun { program_hash, output, statistics, input, .. } = run;
         let tables = self.precompute(progress)?;
         progress.enter(Stage::Prove);
         let parameters = self.parameters();
@@ -169,6 +175,8 @@ pub struct AdaptedRun {
     pub output: Vec<Felt>,
     /// Size of the run.
     pub statistics: RunStatistics,
+    /// Size of the proof.
+    pub components: ComponentRows,
     /// The trace.
     pub input: ProverInput,
 }
@@ -183,29 +191,32 @@ impl AdaptedRun {
         progress.enter(Stage::Bootloader);
         let run =
             BootloaderRun::new(PreparedTask::new(task), hints).map_err(ProveError::Bootloader)?;
+        let statistics = statistics(&run.runner)?;
         progress.enter(Stage::Adapt);
         let input = guarded(Stage::Adapt, || stwo_cairo_adapter::adapter::adapt(&run.runner))?
             .map_err(|error| ProveError::Adapt(format!("{error:#}")))?;
-        let limit = 1_usize << MAX_LOG_ROWS;
-        let opcodes = ExecutionResources::from_prover_input(&input).opcodes_instance_counter;
-        if let Some((component, rows)) = opcodes.into_iter().find(|(_, rows)| *rows > limit) {
-            return Err(ProveError::TooLarge { component, rows });
+        let components = ComponentRows::of_run(&input);
+        if let Some((component, rows)) = components.too_large() {
+            return Err(ProveError::TooLarge { component: component.to_owned(), rows });
         }
-        let statistics = statistics(&input);
-        Ok(Self { program_hash: run.program_hash, output: run.output, statistics, input })
+        Ok(Self {
+            program_hash: run.program_hash,
+            output: run.output,
+            statistics,
+            components,
+            input,
+        })
     }
 }
 
-fn statistics(input: &ProverInput) -> RunStatistics {
-    let resources = ExecutionResources::from_prover_input(input);
-    let steps = resources.opcodes_instance_counter.values().map(|rows| *rows as u64).sum();
-    let mut builtins: Vec<_> = resources
+fn statistics(runner: &CairoRunner) -> Result<RunStatistics, ProveError> {
+    let resources = runner.get_execution_resources().map_err(ProveError::Resources)?;
+    let builtins = resources
         .builtin_instance_counter
         .into_iter()
-        .map(|(name, uses)| (name, uses as u64))
+        .map(|(builtin, uses)| (builtin.to_str().to_owned(), uses as u64))
         .collect();
-    builtins.sort();
-    RunStatistics { steps, builtins }
+    Ok(RunStatistics { steps: resources.n_steps as u64, builtins })
 }
 
 /// S-two reports what it cannot prove by panicking; one bad block must not end a process that holds the tables.

@@ -53,8 +53,8 @@ const OS_ROWS_PERCENT: u64 = 35;
 /// Levels of a trie with 2^24 leaves, evenly spread. The executor does not see how large the tries are; in smaller
 /// ones the proof holds fewer Pedersen hashes than predicted.
 const TRIE_HEIGHT: u32 = 24;
-/// Steps of StarknetOS for a node of a trie, before or after the block.
-const STEPS_PER_NODE: u64 = 16;
+/// Steps of StarknetOS for a node of a trie, as it was before the block or is after it.
+const STEPS_PER_NODE: u64 = 40;
 
 /// Steps of StarknetOS, and other work, beside what is counted otherwise.
 struct OsWork {
@@ -246,6 +246,7 @@ impl AddedLoad {
                 .saturating_add(path_nodes(changed_before, *changed));
         }
         self.load.pedersen = self.load.pedersen.saturating_add(nodes);
+        self.load.range_check = self.load.range_check.saturating_add(nodes);
         self.add_os_steps(nodes.saturating_mul(STEPS_PER_NODE));
     }
 
@@ -332,12 +333,11 @@ fn path_nodes(leaves: u64, more: u64) -> u64 {
     nodes_above(leaves.saturating_add(more)).saturating_sub(nodes_above(leaves))
 }
 
-/// Most nodes on the paths to so many leaves: the paths part as high up as they can.
+/// Most nodes on the paths to so many leaves: as many on each level, or all that the level has.
 fn nodes_above(leaves: u64) -> u64 {
-    let Some(parted) = leaves.checked_ilog2() else { return 0 };
-    let parted = parted.min(TRIE_HEIGHT);
-    let shared = (1_u64 << parted) - 1;
-    leaves.saturating_mul(u64::from(TRIE_HEIGHT - parted)).saturating_add(shared)
+    let Some(last_full) = leaves.checked_ilog2() else { return 0 };
+    let full = (last_full + 1).min(TRIE_HEIGHT);
+    leaves.saturating_mul(u64::from(TRIE_HEIGHT - full)).saturating_add((1 << full) - 1)
 }
 
 fn syscall_gas(call: &CallInfo, constants: &VersionedConstants) -> u64 {
@@ -363,4 +363,23 @@ fn cairo_1(class: &RunnableCompiledClass) -> Option<CompiledClassV1> {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One leaf has a path of its own; a full trie has all its nodes; paths that are added one by one come to as many.
+    #[test]
+    fn paths_share_their_upper_nodes() {
+        assert_eq!(nodes_above(0), 0);
+        assert_eq!(nodes_above(1), u64::from(TRIE_HEIGHT));
+        assert_eq!(nodes_above(2), 1 + 2 * u64::from(TRIE_HEIGHT - 1));
+        assert_eq!(nodes_above(1 << TRIE_HEIGHT), (1 << TRIE_HEIGHT) - 1);
+        let one_by_one: u64 = (0..1_000).map(|leaves| path_nodes(leaves, 1)).sum();
+        assert_eq!(one_by_one, nodes_above(1_000));
+        for leaves in 0..1_000 {
+            assert!(nodes_above(leaves + 1) > nodes_above(leaves));
+        }
+    }
 }

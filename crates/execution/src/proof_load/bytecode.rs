@@ -134,3 +134,67 @@ fn leaves(node: &NestedFeltCounts, lengths: &mut Vec<usize>) {
 fn displaced(offset: usize, distance: Felt) -> Option<usize> {
     usize::try_from(Felt::from(offset) + distance).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RET: u64 = 0x208b_7fff_7fff_7ffe;
+    /// `call rel` and its distance.
+    const CALL: u64 = 0x1104_8001_8001_8000;
+    /// `call abs [fp - 3]`.
+    const CALL_ANYWHERE: u64 = 0x1088_7ffd_8001_8000;
+    /// `jmp rel` and its distance, if `[fp - 3]` is not zero.
+    const JNZ: u64 = 0x0206_8001_7fff_7ffd;
+    /// `[ap] = ...; ap++` and its constant.
+    const PUSH: u64 = 0x4806_8001_7fff_8000;
+
+    fn segments(code: &[&[i64]]) -> Segments {
+        let felts: Vec<Option<Felt>> =
+            code.iter().flat_map(|it| it.iter()).map(|word| Some(Felt::from(*word))).collect();
+        let lengths: Vec<usize> = code.iter().map(|it| it.len()).collect();
+        Segments::new(&felts, &lengths)
+    }
+
+    fn word(word: u64) -> i64 {
+        i64::try_from(word).unwrap()
+    }
+
+    /// Calls and conditional jumps are followed, forwards and backwards, and from every segment that is reached.
+    #[test]
+    fn calls_are_followed() {
+        let (ret, call, push, jnz) = (word(RET), word(CALL), word(PUSH), word(JNZ));
+        let segments = segments(&[
+            &[call, 6, ret],
+            &[push, 7, ret],
+            &[jnz, 5, call, -2, ret],
+            &[push, 1, ret],
+        ]);
+        assert_eq!(segments.reachable(0), BTreeSet::from([0, 1, 2, 3]));
+        assert_eq!(segments.reachable(3), BTreeSet::from([1]));
+        assert_eq!(segments.reachable(4), BTreeSet::from([1]));
+        assert_eq!(segments.reachable(6), BTreeSet::from([1, 2, 3]));
+        assert_eq!(segments.reachable(11), BTreeSet::from([3]));
+        // Beyond the end lies what the compiler appends.
+        assert_eq!(segments.reachable(14), BTreeSet::new());
+        assert_eq!((segments.count(), segments.felts(2)), (4, 5));
+    }
+
+    /// Code without a `ret` at its end runs into what follows; constants lead nowhere, whatever they look like.
+    #[test]
+    fn the_ends_of_segments() {
+        let (ret, call, push) = (word(RET), word(CALL), word(PUSH));
+        let segments = segments(&[&[push, 7], &[push, 8, ret], &[ret, call, -7], &[push, 1, ret]]);
+        assert_eq!(segments.reachable(0), BTreeSet::from([0, 1]));
+        assert_eq!(segments.reachable(5), BTreeSet::from([2]));
+    }
+
+    /// A call that depends on a value may go anywhere.
+    #[test]
+    fn a_computed_call_reaches_everything() {
+        let (ret, push) = (word(RET), word(PUSH));
+        let segments = segments(&[&[word(CALL_ANYWHERE), ret], &[push, 8, ret], &[push, 1, ret]]);
+        assert_eq!(segments.reachable(0), BTreeSet::from([0, 1, 2]));
+        assert_eq!(segments.reachable(2), BTreeSet::from([1]));
+    }
+}

@@ -1,5 +1,7 @@
 //! A real block from end to end: executed, witnessed, re-executed, run through StarknetOS, proven, verified.
 
+mod load;
+
 use sidereal_block_prover::{
     BlockError, BlockProof, BlockVerifyError, IgnoreProgress, Prover, ProverSettings, Stage,
     run_block, verify_block,
@@ -19,6 +21,16 @@ fn transfers() -> TestBlock {
         invoke(&alice, 0, &[transfer(bob.address, 5)]),
         invoke(&bob, 0, &[transfer(alice.address, 7)]),
     ])
+}
+
+/// The sizes of the components of a proof, by their names, as binary logarithms.
+fn log_sizes(proof: &BlockProof) -> Vec<(String, u32)> {
+    let claim = serde_json::to_value(&proof.cairo.claim).unwrap();
+    let sizes = claim.as_object().unwrap().iter().filter_map(|(component, claim)| {
+        let size = claim.get("log_size").or_else(|| claim.get("big_log_sizes")?.get(0))?;
+        Some((component.clone(), u32::try_from(size.as_u64()?).unwrap()))
+    });
+    sizes.collect()
 }
 
 /// The whole path. Takes a minute and 9 GB.
@@ -42,6 +54,9 @@ fn a_block_is_proven_and_its_proof_is_about_no_other_block() {
         ]
     );
     assert!(proven.statistics.steps > 10_000, "{:?}", proven.statistics);
+
+    let run = run_block(&block.witness, &IgnoreProgress).unwrap();
+    load::check_components(&run.components, &log_sizes(&proven.proof));
 
     let bytes = proven.proof.encode().unwrap();
     let proof = BlockProof::decode(&bytes).unwrap();
