@@ -174,6 +174,44 @@ pub fn hint_coverage_table() -> String {
     table
 }
 
+/// The hints that nobody runs, as a Markdown table, with the reason why no transaction leads there: a part of the
+/// repository's `ARCHITECTURE.md`.
+pub fn uncovered_hint_table() -> String {
+    let mut table =
+        "| digest of the text | function | why no transaction reaches it |\n| --- | --- | --- |\n"
+            .to_owned();
+    for hint in hint_coverage() {
+        if hint.coverage != Coverage::Unsupported {
+            continue;
+        }
+        let functions: Vec<String> =
+            hint.functions.iter().map(|name| format!("`{}`", short_name(name))).collect();
+        let why = hint.functions.iter().map(|name| unreachable_because(name)).max();
+        table.push_str(&format!(
+            "| {} | {} | {} |\n",
+            hint.digest,
+            functions.join(", "),
+            why.flatten().unwrap_or("unknown"),
+        ));
+    }
+    table
+}
+
+/// Why no transaction of version 3 leads into a function of the OS; none where one does.
+fn unreachable_because(function: &str) -> Option<&'static str> {
+    if function.ends_with(".execute_l1_handler_transaction") {
+        Some("the sequencer takes no messages from L1")
+    } else if function.contains(".deprecated_compiled_class.") {
+        Some(
+            "loads classes of Cairo 0: a declare of version 3 carries Sierra, and genesis has none",
+        )
+    } else if function.contains(".deprecated_execute_") {
+        Some("runs contracts of Cairo 0: no class of one can be declared, so none is deployed")
+    } else {
+        None
+    }
+}
+
 /// Module and function, without the packages around them.
 fn short_name(name: &str) -> String {
     let mut parts: Vec<&str> = name.rsplit('.').take(2).collect();
@@ -238,6 +276,14 @@ mod tests {
         assert_eq!(include_str!("../HINTS.md"), hint_coverage_table());
     }
 
+    /// The architecture page has the hints that nobody runs. To write them anew:
+    /// `cargo run -p sidereal-starknet-os --example hint_coverage uncovered`.
+    #[test]
+    fn the_uncovered_ones_are_in_the_architecture_page() {
+        let table = uncovered_hint_table();
+        assert!(include_str!("../../../ARCHITECTURE.md").contains(&table), "it lacks\n{table}");
+    }
+
     /// What Cairo 1 contracts can reach by transactions of version 3 is covered: the rest is contracts of
     /// Cairo 0 and L1 handlers.
     #[test]
@@ -245,12 +291,7 @@ mod tests {
         let unsupported: Vec<_> = hint_coverage()
             .into_iter()
             .filter(|hint| hint.coverage == Coverage::Unsupported)
-            .filter(|hint| {
-                !hint.functions.iter().all(|function| {
-                    function.contains(".deprecated_")
-                        || function.ends_with(".execute_l1_handler_transaction")
-                })
-            })
+            .filter(|hint| hint.functions.iter().any(|name| unreachable_because(name).is_none()))
             .collect();
         assert!(unsupported.is_empty(), "{unsupported:#?}");
     }

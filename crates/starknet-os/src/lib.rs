@@ -29,7 +29,7 @@ mod syscalls;
 mod witness;
 
 pub use error::OsError;
-pub use hints::{Coverage, HintCoverage, hint_coverage, hint_coverage_table};
+pub use hints::{Coverage, HintCoverage, hint_coverage, hint_coverage_table, uncovered_hint_table};
 pub use input::{OsBlock, OsChain, OsInput};
 pub use output::{
     BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError,
