@@ -300,15 +300,33 @@ async fn a_job_that_kills_its_workers_is_parked(world: World) {
     }
 }
 
-/// A worker that takes a job in the moment in which an operator puts it back has it: nothing of the putting back takes
-/// its lease away.
+/// A worker that takes a job in the moment in which operators put it back, several at a time, has it: nothing of the
+/// putting back takes its lease away.
 async fn putting_back_does_not_disturb_who_takes_it(world: World) {
-    let (bus, operator) = (world.open().await, world.open().await);
+    let bus = world.open().await;
+    let operators = [world.open().await, world.open().await, world.open().await];
     bus.enqueue(job("a")).await.unwrap();
     pull_soon(&bus).await.fail("first").await.unwrap();
-    for _ in 0..60 {
-        let putting_back = async { operator.requeue("prove-block", "a").await.unwrap() };
-        let (lease, ()) = tokio::join!(pull_soon(&bus), putting_back);
+    for round in 0..60 {
+        let putting_back: Vec<_> = (0..)
+            .zip(operators.clone())
+            .map(|(number, operator)| {
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_micros(number * round * 30)).await;
+                    operator.requeue("prove-block", "a").await
+                })
+            })
+            .collect();
+        let lease = pull_soon(&bus).await;
+        let mut put_back = 0;
+        for operator in putting_back {
+            match operator.await.unwrap() {
+                Ok(()) => put_back += 1,
+                // Another one was first.
+                Err(error) => assert!(matches!(error, BusError::NoSuchJob { .. }), "{error:?}"),
+            }
+        }
+        assert!(put_back > 0);
         lease.heartbeat().await.expect("the lease is lost");
         assert_eq!(lease.job().attempt, 1);
         assert_eq!(bus.depth("prove-block").await.unwrap(), depth(0, 1, 0));
