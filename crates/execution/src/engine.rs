@@ -20,6 +20,7 @@ use blockifier::transaction::errors::TransactionExecutionError;
 use blockifier::transaction::objects::TransactionExecutionInfo;
 use blockifier::transaction::transaction_execution::Transaction as ExecutableTransaction;
 use blockifier::transaction::transactions::ExecutableTransaction as _;
+use starknet_api::block::BlockHash;
 use starknet_api::executable_transaction::AccountTransaction as ApiTransaction;
 use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::Transaction;
@@ -160,6 +161,11 @@ impl BlockExecutor {
     /// The block's environment.
     pub fn environment(&self) -> &BlockEnvironment {
         &self.environment
+    }
+
+    /// Names the parent of a block that was begun before its parent had a hash. Execution does not depend on it.
+    pub fn set_parent_hash(&mut self, parent: BlockHash) {
+        self.environment.parent_hash = parent;
     }
 
     /// Transactions in the block so far.

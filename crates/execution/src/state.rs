@@ -139,6 +139,46 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     line
 }
 
+/// The changes of one block over the values before it.
+pub struct ChangedValues {
+    changes: MemoryState,
+    before: Arc<dyn StateValues>,
+}
+
+impl ChangedValues {
+    /// `before` with `diff` applied.
+    pub fn new(before: Arc<dyn StateValues>, diff: &ThinStateDiff) -> Self {
+        let mut changes = MemoryState::default();
+        changes.apply(diff);
+        Self { changes, before }
+    }
+}
+
+impl StateValues for ChangedValues {
+    fn storage(&self, contract: ContractAddress, key: StorageKey) -> Result<Felt, StateValueError> {
+        let changed = self.changes.values.storage.get(&contract);
+        match changed.and_then(|storage| storage.get(&key)) {
+            Some(value) => Ok(*value),
+            None => self.before.storage(contract, key),
+        }
+    }
+
+    fn nonce(&self, contract: ContractAddress) -> Result<Nonce, StateValueError> {
+        let changed = self.changes.values.nonces.get(&contract);
+        changed.map_or_else(|| self.before.nonce(contract), |nonce| Ok(*nonce))
+    }
+
+    fn class_hash(&self, contract: ContractAddress) -> Result<ClassHash, StateValueError> {
+        let changed = self.changes.values.class_hashes.get(&contract);
+        changed.map_or_else(|| self.before.class_hash(contract), |class| Ok(*class))
+    }
+
+    fn compiled_class_hash(&self, class: ClassHash) -> Result<CompiledClassHash, StateValueError> {
+        let changed = self.changes.values.compiled_class_hashes.get(&class);
+        changed.map_or_else(|| self.before.compiled_class_hash(class), |compiled| Ok(*compiled))
+    }
+}
+
 /// A state in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryState {

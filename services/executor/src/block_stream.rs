@@ -1,20 +1,21 @@
 //! One stream, one block: Begin, transactions, Close.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_execution::engine::{BlockExecutor, EngineError};
 use sidereal_execution::limits::BlockLimits;
 use sidereal_execution::outcome::BlockExecution;
 use sidereal_execution::spawn_deep;
-use sidereal_execution::state::BlockState;
+use sidereal_execution::state::{BlockState, ChangedValues, StateValues};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor as wire;
-use sidereal_proto::{ConversionError, payload, transaction};
+use sidereal_proto::{ConversionError, felt, payload, transaction};
 use sidereal_service::{Classified, ErrorClass, Guard, to_status};
 use starknet_api::block::{BlockHash, BlockNumber};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use crate::service::Shared;
 use crate::state::StoredValues;
@@ -41,6 +42,10 @@ pub(crate) enum StreamError {
     OtherChain { block: u64, named: String },
     #[error("block {block} cannot begin: its parent {parent} is not in the chain store")]
     UnknownParent { block: u64, parent: BlockHash },
+    #[error("block {block} cannot begin: this executor does not hold the execution of its parent")]
+    UnknownExecution { block: u64 },
+    #[error("block {block} was begun on parent {begun} and is closed on {named}")]
+    OtherParent { block: u64, begun: BlockHash, named: BlockHash },
     #[error("block {block} cannot begin: the chain store cannot be read")]
     ChainStore {
         block: u64,
@@ -66,7 +71,9 @@ impl Classified for StreamError {
             | Self::Order
             | Self::BatchTooLarge { .. }
             | Self::OtherChain { .. } => ErrorClass::Invalid,
-            Self::UnknownParent { .. } => ErrorClass::Conflict,
+            Self::UnknownParent { .. }
+            | Self::UnknownExecution { .. }
+            | Self::OtherParent { .. } => ErrorClass::Conflict,
             Self::ChainStore { .. } | Self::Engine(EngineError::State { .. }) => {
                 ErrorClass::Unavailable
             }
@@ -85,7 +92,47 @@ type Answers = mpsc::Sender<Result<wire::ExecuteBlockResponse, Status>>;
 
 enum Work {
     Execute(Vec<BlockTransaction>),
-    Close,
+    /// On this parent, whose state is the last.
+    Close(BlockHash, Arc<dyn StateValues>),
+}
+
+/// What the last block that was closed here came to: the next one can begin on it while it is being committed.
+#[derive(Default)]
+pub(crate) struct LastClosed(Mutex<Option<ClosedExecution>>);
+
+#[derive(Clone)]
+struct ClosedExecution {
+    id: Uuid,
+    number: BlockNumber,
+    values: Arc<dyn StateValues>,
+}
+
+impl LastClosed {
+    fn get(&self, id: &[u8], number: BlockNumber) -> Option<Arc<dyn StateValues>> {
+        let last = self.locked().clone()?;
+        (last.id.as_bytes() == id && last.number == number).then_some(last.values)
+    }
+
+    fn set(&self, closed: ClosedExecution) {
+        *self.locked() = Some(closed);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<ClosedExecution>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A block that was begun, and what it stands on.
+struct Begun {
+    executor: BlockExecutor,
+    parent: BegunOn,
+}
+
+#[derive(Clone)]
+enum BegunOn {
+    Committed(BlockHash, Arc<dyn StateValues>),
+    /// The parent is committed by the time the block is closed.
+    Execution(BlockNumber),
 }
 
 /// Answers a stream. The permit and the guard are held for as long as the block is open.
@@ -118,15 +165,15 @@ async fn drive(
         Some(_) => return Err(StreamError::Order),
         None => return Ok(()),
     };
-    let executor = self::begin(shared, &begin).await?;
+    let Begun { executor, parent } = self::begin(shared, &begin).await?;
     let number = executor.environment().number;
     let (work, jobs) = mpsc::channel(MESSAGES_WAITING);
     let (end, ended) = oneshot::channel();
     spawn_deep("block", {
         let answers = answers.clone();
-        let per_answer = shared.outcomes_per_answer.max(1);
+        let shared = shared.clone();
         // Nobody asks for the end when the stream was given up.
-        move || drop(end.send(execute(executor, jobs, per_answer, &answers)))
+        move || drop(end.send(execute(&shared, executor, jobs, &answers)))
     })
     .map_err(StreamError::Thread)?;
     let mut chain = Ok(());
@@ -139,7 +186,15 @@ async fn drive(
                     break;
                 }
             },
-            Ok(Some(Message::Close(_))) => Work::Close,
+            Ok(Some(Message::Close(close))) => {
+                match closing(shared, number, &parent, &close.parent_hash).await {
+                    Ok(work) => work,
+                    Err(error) => {
+                        chain = Err(error);
+                        break;
+                    }
+                }
+            }
             Ok(Some(Message::Begin(_))) => {
                 chain = Err(StreamError::Order);
                 break;
@@ -151,7 +206,7 @@ async fn drive(
                 break;
             }
         };
-        let closing = matches!(job, Work::Close);
+        let closing = matches!(job, Work::Close(..));
         if work.send(job).await.is_err() || closing {
             break;
         }
@@ -179,10 +234,7 @@ async fn next(
     }
 }
 
-async fn begin(
-    shared: &Arc<Shared>,
-    begin: &wire::BeginBlock,
-) -> Result<BlockExecutor, StreamError> {
+async fn begin(shared: &Arc<Shared>, begin: &wire::BeginBlock) -> Result<Begun, StreamError> {
     let environment: sidereal_execution::block::BlockEnvironment =
         payload::decode("environment_json", &begin.environment_json)
             .map_err(StreamError::Message)?;
@@ -192,36 +244,77 @@ async fn begin(
     if environment.chain_id != shared.chain_id {
         return Err(StreamError::OtherChain { block, named: environment.chain_id.to_string() });
     }
-    let parent = environment.parent_hash;
-    let unknown = StreamError::UnknownParent { block, parent };
-    let Some(number) = block.checked_sub(1) else { return Err(unknown) };
-    let state = parent_state(shared, BlockNumber(number), parent)
-        .await
-        .map_err(|source| StreamError::ChainStore { block, source })?
-        .ok_or(unknown)?;
-    tokio::task::spawn_blocking(move || BlockExecutor::begin(state, environment, limits))
-        .await
-        .map_err(|_| StreamError::Panicked)?
-        .map_err(StreamError::Engine)
+    let hash = environment.parent_hash;
+    let Some(number) = block.checked_sub(1).map(BlockNumber) else {
+        return Err(StreamError::UnknownParent { block, parent: hash });
+    };
+    let (values, parent) = if begin.parent_execution_id.is_empty() {
+        let values = parent_values(shared, number, hash).await?;
+        (values.clone(), BegunOn::Committed(hash, values))
+    } else {
+        let values = shared.last_closed.get(&begin.parent_execution_id, number);
+        let values = values.ok_or(StreamError::UnknownExecution { block })?;
+        (values, BegunOn::Execution(number))
+    };
+    let state = BlockState::new(values, shared.classes.clone());
+    let executor =
+        tokio::task::spawn_blocking(move || BlockExecutor::begin(state, environment, limits))
+            .await
+            .map_err(|_| StreamError::Panicked)?
+            .map_err(StreamError::Engine)?;
+    Ok(Begun { executor, parent })
 }
 
-/// The state after a block, with the cache moved on to it; `None` if the chain store has no such block.
-async fn parent_state(
+/// What closing the block takes: its parent's hash, and the state after it.
+async fn closing(
+    shared: &Arc<Shared>,
+    block: BlockNumber,
+    parent: &BegunOn,
+    named: &[u8],
+) -> Result<Work, StreamError> {
+    let named = match named {
+        [] => None,
+        bytes => {
+            let hash = felt::felt("parent_hash", bytes).map_err(StreamError::Message)?;
+            Some(BlockHash(hash))
+        }
+    };
+    match (parent, named) {
+        (BegunOn::Committed(begun, values), None) => Ok(Work::Close(*begun, values.clone())),
+        (BegunOn::Committed(begun, values), Some(named)) if named == *begun => {
+            Ok(Work::Close(named, values.clone()))
+        }
+        (BegunOn::Committed(begun, _), Some(named)) => {
+            Err(StreamError::OtherParent { block: block.0, begun: *begun, named })
+        }
+        (BegunOn::Execution(_), None) => {
+            Err(StreamError::UnknownParent { block: block.0, parent: BlockHash::default() })
+        }
+        (BegunOn::Execution(number), Some(named)) => {
+            Ok(Work::Close(named, parent_values(shared, *number, named).await?))
+        }
+    }
+}
+
+/// The values after a block in the chain store, with the cache moved on to it.
+async fn parent_values(
     shared: &Arc<Shared>,
     number: BlockNumber,
     hash: BlockHash,
-) -> Result<Option<BlockState>, ChainStoreError> {
+) -> Result<Arc<dyn StateValues>, StreamError> {
+    let block = number.0.saturating_add(1);
+    let failed = |source| StreamError::ChainStore { block, source };
     let store: &ChainStore = &shared.store;
-    let Some(parent) = store.block(BlockSelector::Number(number)).await? else { return Ok(None) };
-    if parent.hash != hash {
-        return Ok(None);
-    }
-    if let Some(diff) = store.state_diff(number).await? {
+    let parent = store.block(BlockSelector::Number(number)).await.map_err(failed)?;
+    let Some(parent) = parent.filter(|parent| parent.hash == hash) else {
+        return Err(StreamError::UnknownParent { block, parent: hash });
+    };
+    if let Some(diff) = store.state_diff(number).await.map_err(failed)? {
         shared.values.advance(parent.header.parent_hash, parent.hash, &diff);
     }
     let values =
         StoredValues::new(store.clone(), shared.values.clone(), &parent, shared.runtime.clone());
-    Ok(Some(BlockState::new(Arc::new(values), shared.classes.clone())))
+    Ok(Arc::new(values))
 }
 
 fn batch(batch: wire::TransactionBatch) -> Result<Vec<BlockTransaction>, StreamError> {
@@ -242,18 +335,26 @@ fn batch(batch: wire::TransactionBatch) -> Result<Vec<BlockTransaction>, StreamE
 
 /// The execution thread. Ends when the block is closed, or nobody sends or listens any more.
 fn execute(
+    shared: &Shared,
     mut executor: BlockExecutor,
     mut jobs: mpsc::Receiver<Work>,
-    per_answer: usize,
     answers: &Answers,
 ) -> Result<(), StreamError> {
+    let per_answer = shared.outcomes_per_answer.max(1);
     let mut full = false;
     while let Some(job) = jobs.blocking_recv() {
         let batch = match job {
-            Work::Close => {
+            Work::Close(parent, before) => {
+                executor.set_parent_hash(parent);
                 let execution = executor.close().map_err(StreamError::Engine)?;
                 metrics::counter!("executor_blocks_closed_total").increment(1);
-                let closed = wire::execute_block_response::Message::Closed(closed(&execution)?);
+                let id = Uuid::new_v4();
+                shared.last_closed.set(ClosedExecution {
+                    id,
+                    number: execution.environment.number,
+                    values: Arc::new(ChangedValues::new(before, &execution.state_diff)),
+                });
+                let closed = wire::execute_block_response::Message::Closed(closed(&execution, id)?);
                 let _ = answers.blocking_send(Ok(response(closed)));
                 return Ok(());
             }
@@ -290,9 +391,9 @@ fn response(message: wire::execute_block_response::Message) -> wire::ExecuteBloc
     wire::ExecuteBlockResponse { message: Some(message) }
 }
 
-fn closed(execution: &BlockExecution) -> Result<wire::ClosedBlock, StreamError> {
+fn closed(execution: &BlockExecution, id: Uuid) -> Result<wire::ClosedBlock, StreamError> {
     let json = serde_json::to_vec(execution).map_err(StreamError::Json)?;
     let execution_json_zstd =
         zstd::encode_all(json.as_slice(), 1).map_err(StreamError::Compression)?;
-    Ok(wire::ClosedBlock { execution_json_zstd })
+    Ok(wire::ClosedBlock { execution_json_zstd, execution_id: id.as_bytes().to_vec() })
 }

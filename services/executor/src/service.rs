@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::service::Routes;
 
+use crate::block_stream::LastClosed;
 use crate::classes::StoredClasses;
 use crate::config::{ChainStoreConfig, ExecutorConfig, capacity, count};
 use crate::grpc::ExecutorGrpc;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) classes: Arc<dyn Classes>,
     pub(crate) queries: QueryPool,
     pub(crate) contexts: Contexts,
+    pub(crate) last_closed: LastClosed,
     pub(crate) outcomes_per_answer: usize,
     /// Drives reads for threads that block on them.
     pub(crate) runtime: Handle,
@@ -93,6 +95,7 @@ async fn until_shutdown(config: ExecutorConfig, shutdown: Shutdown) -> Result<()
         classes: Arc::new(classes),
         queries: QueryPool::start(&config.queries).map_err(ExecutorError::Threads)?,
         contexts: Contexts::new(),
+        last_closed: LastClosed::default(),
         outcomes_per_answer: count(execution.outcomes_per_answer),
         runtime,
     });

@@ -30,12 +30,12 @@ use sidereal_service::Shutdown;
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::grpc::ListenConfig;
 use starknet_api::abi::abi_utils::selector_from_name;
-use starknet_api::block::BlockHeaderWithoutHash;
+use starknet_api::block::{BlockHash, BlockHeaderWithoutHash};
 use starknet_api::core::SequencerContractAddress;
 use starknet_types_core::felt::Felt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 struct Stack {
     folder: tempfile::TempDir,
@@ -174,6 +174,18 @@ impl Stack {
         Message::Begin(wire::BeginBlock {
             environment_json: payload::encode("environment", &self.chain.environment()).unwrap(),
             limits_json: payload::encode("limits", &limits).unwrap(),
+            parent_execution_id: Vec::new(),
+        })
+    }
+
+    /// Begins the next block on a parent that is named by its execution alone.
+    fn begin_on(&self, execution: &[u8]) -> Message {
+        let mut environment = self.chain.environment();
+        environment.parent_hash = BlockHash::default();
+        Message::Begin(wire::BeginBlock {
+            environment_json: payload::encode("environment", &environment).unwrap(),
+            limits_json: payload::encode("limits", &BlockLimits::default()).unwrap(),
+            parent_execution_id: execution.to_vec(),
         })
     }
 }
@@ -192,6 +204,7 @@ struct Streamed {
     outcomes: Vec<TransactionOutcome>,
     full: bool,
     closed: Option<BlockExecution>,
+    execution_id: Vec<u8>,
 }
 
 /// Sends messages, and reads answers to the end.
@@ -199,14 +212,20 @@ async fn stream(
     client: &mut ExecutorServiceClient<Channel>,
     messages: Vec<Message>,
 ) -> Result<Streamed, Status> {
-    use wire::execute_block_response::Message as Answer;
-
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
     for message in messages {
         sender.send(wire::ExecuteBlockRequest { message: Some(message) }).await.unwrap();
     }
     drop(sender);
-    let mut answers = client.execute_block(ReceiverStream::new(receiver)).await?.into_inner();
+    let answers = client.execute_block(ReceiverStream::new(receiver)).await?.into_inner();
+    read_to_end(answers).await
+}
+
+async fn read_to_end(
+    mut answers: Streaming<wire::ExecuteBlockResponse>,
+) -> Result<Streamed, Status> {
+    use wire::execute_block_response::Message as Answer;
+
     let mut streamed = Streamed::default();
     while let Some(answer) = answers.message().await? {
         match answer.message.unwrap() {
@@ -219,6 +238,7 @@ async fn stream(
             Answer::Closed(closed) => {
                 let json = zstd::decode_all(closed.execution_json_zstd.as_slice()).unwrap();
                 streamed.closed = Some(serde_json::from_slice(&json).unwrap());
+                streamed.execution_id = closed.execution_id;
             }
         }
     }
@@ -241,7 +261,7 @@ async fn two_executors_build_the_same_block() {
                 stack.begin(BlockLimits::default()),
                 batch(&transactions[..4]),
                 batch(&transactions[4..]),
-                Message::Close(wire::CloseBlock {}),
+                Message::Close(wire::CloseBlock::default()),
             ]
         };
         let one = stream(&mut first, messages()).await.unwrap();
@@ -266,6 +286,59 @@ async fn two_executors_build_the_same_block() {
     stack.shutdown.trigger();
 }
 
+/// Pins down that a block which was begun before its parent was committed is the one that is built afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_begins_while_its_parent_is_committed() {
+    let mut stack = Stack::new().await;
+    let mut client = stack.executor(ExecutionMode::Vm).await;
+    let mut other = stack.executor(ExecutionMode::Vm).await;
+    let (alice, bob) = (stack.chain.account(0).clone(), stack.chain.account(1).clone());
+    let transfers = |nonce| [invoke(&alice, nonce, &[transfer(bob.address, 5)])];
+    let close =
+        |hash: Felt| Message::Close(wire::CloseBlock { parent_hash: felt::felt_bytes(&hash) });
+    let code = |result: Result<Streamed, Status>| result.err().map(|status| status.code());
+
+    let genesis = stack.chain.head().0;
+    let begin = stack.begin(BlockLimits::default());
+    let first =
+        stream(&mut client, vec![begin, batch(&transfers(0)), close(genesis)]).await.unwrap();
+    let expected = stack.chain.block(&transfers(0));
+    assert_eq!(first.closed.as_ref(), Some(&expected.execution));
+    let parent = stack.chain.head().0;
+
+    // Nobody else has that state, and nobody closes a block on what is not in the store.
+    let begin = || vec![stack.begin_on(&first.execution_id), batch(&transfers(1)), close(parent)];
+    assert_eq!(code(stream(&mut other, begin()).await), Some(Code::FailedPrecondition));
+    assert_eq!(code(stream(&mut client, begin()).await), Some(Code::FailedPrecondition));
+    let unknown = vec![stack.begin_on(&[7; 16]), close(parent)];
+    assert_eq!(code(stream(&mut client, unknown).await), Some(Code::FailedPrecondition));
+
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let send = async |message| {
+        sender.send(wire::ExecuteBlockRequest { message: Some(message) }).await.unwrap();
+    };
+    send(stack.begin_on(&first.execution_id)).await;
+    send(batch(&transfers(1))).await;
+    let answers = client.execute_block(ReceiverStream::new(receiver)).await.unwrap();
+    let mut answers = answers.into_inner();
+    let outcome = answers.message().await.unwrap().unwrap().message.unwrap();
+    let wire::execute_block_response::Message::Outcomes(outcomes) = outcome else {
+        panic!("the transfer is answered before its block's parent is committed");
+    };
+    let outcome = payload::decode("outcome", &outcomes.outcomes_json[0]).unwrap();
+    assert!(matches!(outcome, TransactionOutcome::Included(_)));
+    stack.commit(1, &expected.execution).await;
+    send(close(parent)).await;
+    let second = read_to_end(answers).await.unwrap().closed.expect("the block is closed");
+    assert_eq!(second, stack.chain.block(&transfers(1)).execution);
+
+    // On another parent than it was begun on, a block is not closed.
+    stack.commit(2, &second).await;
+    let elsewhere = vec![stack.begin(BlockLimits::default()), close(parent)];
+    assert_eq!(code(stream(&mut client, elsewhere).await), Some(Code::FailedPrecondition));
+    stack.shutdown.trigger();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_block_is_reported_and_closed() {
     let stack = Stack::new().await;
@@ -280,7 +353,7 @@ async fn a_full_block_is_reported_and_closed() {
             stack.begin(limits),
             batch(&transactions),
             batch(&transactions),
-            Message::Close(wire::CloseBlock {}),
+            Message::Close(wire::CloseBlock::default()),
         ],
     )
     .await
@@ -308,6 +381,7 @@ async fn what_is_no_block_is_refused() {
         Message::Begin(wire::BeginBlock {
             environment_json: payload::encode("environment", environment).unwrap(),
             limits_json: payload::encode("limits", &BlockLimits::default()).unwrap(),
+            parent_execution_id: Vec::new(),
         })
     };
     let orphan = stream(&mut client, vec![begin(&environment)]).await;
@@ -323,10 +397,12 @@ async fn what_is_no_block_is_refused() {
     let garbage = Message::Begin(wire::BeginBlock {
         environment_json: b"{".to_vec(),
         limits_json: b"{}".to_vec(),
+        parent_execution_id: Vec::new(),
     });
     assert_eq!(code(stream(&mut client, vec![garbage]).await), Some(Code::InvalidArgument));
     // An executor that refused so often still works.
-    let empty = vec![stack.begin(BlockLimits::default()), Message::Close(wire::CloseBlock {})];
+    let empty =
+        vec![stack.begin(BlockLimits::default()), Message::Close(wire::CloseBlock::default())];
     assert!(stream(&mut client, empty).await.unwrap().closed.is_some());
     stack.shutdown.trigger();
 }
@@ -385,12 +461,15 @@ async fn queries_read_any_closed_block() {
 
     let stolen = sign(invoke(&bob, 1, &[]).transaction, alice.private_key);
     let status = client
-        .validate(wire::ValidateRequest { transaction: Some(on_wire(&stolen)) })
+        .validate(wire::ValidateRequest { transaction: Some(on_wire(&stolen)), at: None })
         .await
         .unwrap_err();
     let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
     assert_eq!(rejection.reason, RejectionReason::ValidationFailed);
-    client.validate(wire::ValidateRequest { transaction: Some(on_wire(&sent)) }).await.unwrap();
+    client
+        .validate(wire::ValidateRequest { transaction: Some(on_wire(&sent)), at: None })
+        .await
+        .unwrap();
 
     let answer =
         client.trace_block(wire::TraceBlockRequest { block_number: 1 }).await.unwrap().into_inner();

@@ -111,7 +111,7 @@ impl SequencerService for SequencerApi {
         &self,
         _request: Request<GetPreConfirmedBlockRequest>,
     ) -> Result<Response<GetPreConfirmedBlockResponse>, Status> {
-        let open = self.shared.open().clone();
+        let open = self.shared.open().first().cloned();
         let Some(open) = open else {
             return Ok(Response::new(GetPreConfirmedBlockResponse { block: None }));
         };
@@ -154,7 +154,7 @@ impl SequencerApi {
         &self,
         hash: &TransactionHash,
     ) -> Result<Option<GetTransactionStatusResponse>, Status> {
-        if let Some(open) = &*self.shared.open() {
+        for open in self.shared.open().iter() {
             if let Some((included, receipt)) = open.find(hash) {
                 return Ok(Some(GetTransactionStatusResponse {
                     status: Some(types::TransactionStatus {

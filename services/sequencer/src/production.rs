@@ -1,4 +1,5 @@
-//! Block production: opens a block when there is work, drives it through an executor, commits it. One at a time.
+//! Block production: opens a block when there is work, drives it through an executor, and commits it while the next one
+//! is being filled.
 //!
 //! The open block lives in memory only. If the process dies, its transactions are still in the store's mempool, and the
 //! next start executes them again in a new block; if an executor dies, the block is replayed on the next one.
@@ -9,6 +10,7 @@ mod executor;
 mod open_block;
 #[cfg(test)]
 mod open_block_properties;
+mod parent;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub use close::{BLOCK_CLOSED, CommitError, Committer, rejection_removal, stored_
 pub use environment::{ChainRules, EnvironmentError};
 pub use executor::{Executor, StreamError, Unreadable};
 pub use open_block::{Answer, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
+pub use parent::{Committing, Execution, Parent};
 
 use crate::clock::now_ms;
 use crate::mempool::Disposition;
@@ -42,6 +45,9 @@ pub enum ProductionError {
     /// A block could not be committed, and trying again does not help.
     #[error("a closed block cannot be committed")]
     Commit(#[source] Box<CommitError>),
+    /// Committing a block panicked.
+    #[error("committing a closed block panicked")]
+    CommitPanicked(#[source] tokio::task::JoinError),
     /// The next block has no possible environment.
     #[error("the next block cannot be opened")]
     Environment(#[source] EnvironmentError),
@@ -52,14 +58,17 @@ pub enum ProductionError {
 
 /// What one stream came to.
 enum Driven {
-    Closed(Arc<BlockExecution>, CloseReason),
+    /// On this parent; with the executor's name for it.
+    Closed { parent: Head, execution: Arc<BlockExecution>, id: Vec<u8>, reason: CloseReason },
     /// Nothing is in the block.
     Abandoned,
+    /// Shutdown came before the parent was committed.
+    Stopped,
 }
 
 enum DriveError {
     Stream(StreamError),
-    Fatal(Disagreement),
+    Fatal(ProductionError),
 }
 
 impl From<StreamError> for DriveError {
@@ -70,8 +79,23 @@ impl From<StreamError> for DriveError {
 
 impl From<Disagreement> for DriveError {
     fn from(error: Disagreement) -> Self {
+        Self::Fatal(ProductionError::Disagreement(error))
+    }
+}
+
+impl From<ProductionError> for DriveError {
+    fn from(error: ProductionError) -> Self {
         Self::Fatal(error)
     }
+}
+
+/// A closed block, and what goes with it into the store.
+struct Closed {
+    parent: Head,
+    execution: Arc<BlockExecution>,
+    rejections: Vec<Rejection>,
+    reason: CloseReason,
+    opened_at_ms: u64,
 }
 
 /// See the [module](self).
@@ -104,28 +128,32 @@ pub struct Producer {
 
 impl Producer {
     /// Runs until shutdown, or until it must halt.
-    pub async fn run(self) -> Result<(), ProductionError> {
+    pub async fn run(self: Arc<Self>) -> Result<(), ProductionError> {
         let mut present = 0;
+        let mut parent = Parent::Committed { head: self.shared.head(), timestamp: None };
         loop {
-            let Some(allow_empty) = self.work().await else { return Ok(()) };
-            let head = self.shared.head();
-            let environment = loop {
-                match self.rules.next(&self.store, head).await {
-                    Ok(environment) => break environment,
-                    Err(EnvironmentError::Store { source, .. }) if source.is_retryable() => {
-                        tracing::warn!(error = %error_chain(&source), "opening a block failed");
-                        if !self.pause(1).await {
-                            return Ok(());
-                        }
-                    }
-                    Err(error) => return Err(ProductionError::Environment(error)),
+            let work = tokio::select! {
+                work = self.work() => work,
+                committed = parent.committed(), if parent.is_committing() => {
+                    committed?;
+                    continue;
                 }
+            };
+            let Some(allow_empty) = work else { break };
+            let environment = match self.rules.next(&self.store, &parent).await {
+                Ok(environment) => environment,
+                Err(EnvironmentError::Store { source, .. }) if source.is_retryable() => {
+                    tracing::warn!(error = %error_chain(&source), "opening a block failed");
+                    self.pause(1).await;
+                    continue;
+                }
+                Err(error) => return Err(ProductionError::Environment(error)),
             };
             let rule = ClosingRule { allow_empty, ..self.closing };
             let open = OpenBlock::new(environment, rule, now_ms());
-            self.produce(open, head, &mut present).await?;
-            *self.shared.open() = None;
+            self.produce(open, &mut parent, &mut present).await?;
         }
+        parent.committed().await.map(drop)
     }
 
     /// Waits for work: `Some(whether an empty block is due)`, or `None` at shutdown.
@@ -149,53 +177,83 @@ impl Producer {
     }
 
     async fn produce(
-        &self,
+        self: &Arc<Self>,
         mut open: OpenBlock,
-        head: Head,
+        parent: &mut Parent,
         present: &mut usize,
     ) -> Result<(), ProductionError> {
-        *self.shared.open() = Some(PreConfirmedBlock {
+        self.shared.open().filling = Some(PreConfirmedBlock {
             environment: Arc::new(open.environment().clone()),
             included: Vec::new(),
             rejected: HashMap::new(),
         });
         let mut rejections = Vec::new();
+        let driven = self.drive_to_end(&mut open, parent, present, &mut rejections).await?;
+        let view = self.shared.open().filling.take();
+        let (parent_head, execution, id, reason) = match driven {
+            Driven::Stopped => return Ok(()),
+            Driven::Abandoned => return self.record(&rejections).await,
+            Driven::Closed { parent, execution, id, reason } => (parent, execution, id, reason),
+        };
+        self.shared.open().committing = view;
+        let environment = &execution.environment;
+        let (number, timestamp) = (environment.number, environment.timestamp);
+        let opened_at_ms = open.opened_at_ms();
+        let closed = Closed { parent: parent_head, execution, rejections, reason, opened_at_ms };
+        let this = Arc::clone(self);
+        let task = self.shutdown.spawn("block commit", async move {
+            let committed = this.commit(closed).await;
+            this.shared.open().committing = None;
+            committed
+        });
+        let executor = *present % self.executors.len().max(1);
+        let execution = Execution { executor, id };
+        *parent = Parent::Committing(Committing { number, timestamp, execution, task });
+        Ok(())
+    }
+
+    /// Drives the block through one executor after another.
+    async fn drive_to_end(
+        &self,
+        open: &mut OpenBlock,
+        parent: &mut Parent,
+        present: &mut usize,
+        rejections: &mut Vec<Rejection>,
+    ) -> Result<Driven, ProductionError> {
         let mut failures = 0_u32;
         let mut latch = None;
-        let driven = loop {
-            let Some(executor) = self.executors.get(*present % self.executors.len().max(1)) else {
+        loop {
+            let index = *present % self.executors.len().max(1);
+            let Some(executor) = self.executors.get(index) else {
                 // The configuration was checked to name one.
-                return Ok(());
+                return Ok(Driven::Stopped);
             };
-            match self.drive(&mut open, executor, &mut rejections).await {
-                Ok(driven) => break driven,
-                Err(DriveError::Fatal(error)) => return Err(ProductionError::Disagreement(error)),
-                Err(DriveError::Stream(error)) => {
-                    failures = failures.saturating_add(1);
-                    *present = present.wrapping_add(1);
-                    metrics::counter!("executor_streams_failed_total").increment(1);
-                    tracing::warn!(
-                        block = open.environment().number.0,
-                        error = %error_chain(&error),
-                        failures,
-                        "the open block is replayed on another executor"
-                    );
-                    if usize::try_from(failures).is_ok_and(|count| count >= self.executors.len()) {
-                        latch.get_or_insert_with(|| self.readiness.hold("executor"));
-                        if !self.pause(failures).await {
-                            return Ok(());
-                        }
-                    }
+            // Only the executor that closed the parent has its state before the store has it; and not after a failure.
+            let on = parent.execution_on(index).filter(|_| failures == 0).map(<[u8]>::to_vec);
+            if on.is_none() {
+                let Some(head) = parent.committed().await? else { return Ok(Driven::Stopped) };
+                open.set_parent_hash(head.hash);
+            }
+            let error = match self.drive(open, executor, parent, on.as_deref(), rejections).await {
+                Ok(driven) => return Ok(driven),
+                Err(DriveError::Fatal(error)) => return Err(error),
+                Err(DriveError::Stream(error)) => error,
+            };
+            failures = failures.saturating_add(1);
+            *present = present.wrapping_add(1);
+            metrics::counter!("executor_streams_failed_total").increment(1);
+            tracing::warn!(
+                block = open.environment().number.0,
+                error = %error_chain(&error),
+                failures,
+                "the open block is replayed on another executor"
+            );
+            if usize::try_from(failures).is_ok_and(|count| count >= self.executors.len()) {
+                latch.get_or_insert_with(|| self.readiness.hold("executor"));
+                if !self.pause(failures).await {
+                    return Ok(Driven::Stopped);
                 }
             }
-        };
-        drop(latch);
-        match driven {
-            Driven::Closed(execution, reason) => {
-                let opened_at_ms = open.opened_at_ms();
-                self.commit(head, &execution, &rejections, reason, opened_at_ms).await
-            }
-            Driven::Abandoned => self.record(&rejections).await,
         }
     }
 
@@ -204,9 +262,13 @@ impl Producer {
         &self,
         open: &mut OpenBlock,
         executor: &Executor,
+        parent: &mut Parent,
+        parent_execution: Option<&[u8]>,
         rejections: &mut Vec<Rejection>,
     ) -> Result<Driven, DriveError> {
-        let (requests, mut stream) = executor.begin(open.environment(), &self.limits).await?;
+        let environment = open.environment();
+        let (requests, mut stream) =
+            executor.begin(environment, &self.limits, parent_execution).await?;
         let mut outgoing: VecDeque<Arc<BlockTransaction>> = open.replay().into();
         let mut last_progress = Instant::now();
         loop {
@@ -224,12 +286,15 @@ impl Producer {
                 }
                 Next::Wait => {}
                 Next::Close(reason) => {
-                    requests.close().await?;
+                    let Some(head) = parent.committed().await? else { return Ok(Driven::Stopped) };
+                    open.set_parent_hash(head.hash);
+                    requests.close(head.hash).await?;
                     let closed = tokio::time::timeout(stream.timeout(), stream.answer()).await;
                     return match closed.map_err(|_| stream.silent())?? {
-                        executor::Answer::Closed(execution) => {
+                        executor::Answer::Closed(execution, id) => {
                             open.check_closed(&execution)?;
-                            Ok(Driven::Closed(Arc::from(execution), reason))
+                            let execution = Arc::from(execution);
+                            Ok(Driven::Closed { parent: head, execution, id, reason })
                         }
                         executor::Answer::Outcomes { .. } => {
                             let block = open.environment().number;
@@ -269,7 +334,7 @@ impl Producer {
     ) -> Result<(), DriveError> {
         let (outcomes, block_full): (Vec<TransactionOutcome>, bool) = match answer {
             executor::Answer::Outcomes { outcomes, block_full } => (outcomes, block_full),
-            executor::Answer::Closed(_) => {
+            executor::Answer::Closed(..) => {
                 let block = open.environment().number;
                 return Err(Disagreement::UnaskedAnswer { block }.into());
             }
@@ -277,7 +342,7 @@ impl Producer {
         for outcome in outcomes {
             match open.answer(outcome)? {
                 Answer::Included(hash) => {
-                    self.shared.pool().executed(&hash);
+                    self.shared.pool().executed(&hash, open.environment().number.0);
                     metrics::counter!("transactions_included_total").increment(1);
                 }
                 Answer::Reconfirmed => {}
@@ -295,7 +360,7 @@ impl Producer {
                 self.rejected(rejection, rejections);
             }
         }
-        if let Some(view) = &mut *self.shared.open() {
+        if let Some(view) = &mut self.shared.open().filling {
             view.included = open.included().to_vec();
         }
         Ok(())
@@ -311,29 +376,23 @@ impl Producer {
             reason = ?rejection.reason,
             "a transaction was rejected"
         );
-        if let Some(view) = &mut *self.shared.open() {
+        if let Some(view) = &mut self.shared.open().filling {
             view.rejected.insert(rejection.hash, rejection.clone());
         }
         rejections.push(rejection);
     }
 
-    /// Writes the block, and tries again as long as only a store is out of reach. Returns without it only at shutdown,
-    /// when the next start executes the block again.
-    async fn commit(
-        &self,
-        head: Head,
-        execution: &Arc<BlockExecution>,
-        rejections: &[Rejection],
-        reason: CloseReason,
-        opened_at_ms: u64,
-    ) -> Result<(), ProductionError> {
+    /// Writes the block, and tries again as long as only a store is out of reach. Returns `None` only at shutdown, when
+    /// the next start executes the block again.
+    async fn commit(&self, closed: Closed) -> Result<Option<Head>, ProductionError> {
+        let Closed { parent, execution, rejections, reason, opened_at_ms } = closed;
         let started = Instant::now();
         let mut failures = 0_u32;
         let mut latch = None;
         let mut prepared = None;
         let prepared = loop {
             let result = match &prepared {
-                None => match self.committer.prepare(Some(head), execution, rejections).await {
+                None => match self.committer.prepare(Some(parent), &execution, &rejections).await {
                     Ok(ready) => {
                         prepared = Some(ready);
                         continue;
@@ -351,14 +410,14 @@ impl Producer {
                     latch.get_or_insert_with(|| self.readiness.hold("stores"));
                     tracing::warn!(error = %error_chain(&error), failures, "committing a block failed");
                     if !self.pause(failures).await {
-                        return Ok(());
+                        return Ok(None);
                     }
                 }
                 (Err(error), _) => return Err(ProductionError::Commit(Box::new(error))),
             }
         };
         self.shared.advance(prepared.head);
-        self.shared.pool().forget_idle_accounts();
+        self.shared.pool().forget_idle_accounts(prepared.head.number.0);
         self.committed.wake();
         let block = prepared.block();
         metrics::counter!("blocks_closed_total", "reason" => reason.name()).increment(1);
@@ -374,7 +433,7 @@ impl Producer {
             commit_ms = started.elapsed().as_millis(),
             "block closed"
         );
-        Ok(())
+        Ok(Some(prepared.head))
     }
 
     /// Records what was rejected while a block was built that came to nothing.

@@ -1,5 +1,6 @@
 //! Puts the sequencer together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sidereal_bus::BusError;
@@ -134,7 +135,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
     outbox::start(store.clone(), bus, chain_id.to_string(), committed.clone(), &shutdown);
     start_expiry(&shared, &store, &shutdown);
 
-    let producer = Producer {
+    let producer = Arc::new(Producer {
         shared: shared.clone(),
         store: store.clone(),
         committer,
@@ -147,7 +148,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         committed,
         readiness: readiness.clone(),
         shutdown: shutdown.clone(),
-    };
+    });
     let production =
         shutdown.spawn("block production", async move { Box::pin(producer.run()).await });
     let api = SequencerServiceServer::new(SequencerApi::new(shared, admission, store.clone()))

@@ -34,11 +34,32 @@ impl PreConfirmedBlock {
     }
 }
 
+/// The blocks that are not in the store yet.
+#[derive(Clone, Debug, Default)]
+pub struct OpenBlocks {
+    /// Closed, and being committed.
+    pub committing: Option<PreConfirmedBlock>,
+    /// Taking transactions; stands on the one that is being committed, if there is one.
+    pub filling: Option<PreConfirmedBlock>,
+}
+
+impl OpenBlocks {
+    /// In the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &PreConfirmedBlock> {
+        self.committing.iter().chain(&self.filling)
+    }
+
+    /// The one after the last block in the store.
+    pub fn first(&self) -> Option<&PreConfirmedBlock> {
+        self.iter().next()
+    }
+}
+
 /// Handles to the sequencer's state in memory; clones are the same.
 #[derive(Clone, Debug)]
 pub struct Shared {
     pool: Arc<Mutex<Pool<BlockTransaction>>>,
-    open: Arc<Mutex<Option<PreConfirmedBlock>>>,
+    open: Arc<Mutex<OpenBlocks>>,
     head: watch::Sender<Head>,
     /// Wakes block production.
     pub work: Waker,
@@ -61,8 +82,8 @@ impl Shared {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The open block. Never held over an await.
-    pub fn open(&self) -> MutexGuard<'_, Option<PreConfirmedBlock>> {
+    /// The blocks that are not in the store yet. Never held over an await.
+    pub fn open(&self) -> MutexGuard<'_, OpenBlocks> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

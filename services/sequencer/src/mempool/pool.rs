@@ -78,6 +78,8 @@ struct Slot<P> {
 struct Account<P> {
     /// The nonce after everything that was executed, in closed blocks and in the open one.
     executed: u64,
+    /// The last block that executed something of it, as far as this pool saw.
+    executed_in: u64,
     /// The nonce to take next: `executed` and what was taken but has not been reported on.
     due: u64,
     slots: BTreeMap<u64, Slot<P>>,
@@ -102,7 +104,7 @@ pub struct Pool<P> {
 
 impl<P> Account<P> {
     fn at(executed: u64) -> Self {
-        Self { executed, due: executed, slots: BTreeMap::new() }
+        Self { executed, executed_in: 0, due: executed, slots: BTreeMap::new() }
     }
 
     fn ready_key(&self, sender: ContractAddress) -> Option<ReadyKey> {
@@ -339,10 +341,13 @@ impl<P> Pool<P> {
     /// Says that a transaction was executed (also if it reverted): its nonce is consumed and it leaves the pool.
     ///
     /// Its durable record must stay until the block is closed.
-    pub fn executed(&mut self, hash: &TransactionHash) -> Option<Candidate<P>> {
+    pub fn executed(&mut self, hash: &TransactionHash, block: u64) -> Option<Candidate<P>> {
         let (sender, nonce) = self.by_hash.get(hash).copied()?;
         let slot = self.remove_slot(sender, nonce)?;
         self.advance(sender, nonce.saturating_add(1));
+        if let Some(account) = self.accounts.get_mut(&sender) {
+            account.executed_in = block;
+        }
         Some(slot.candidate)
     }
 
@@ -441,11 +446,12 @@ impl<P> Pool<P> {
         Some(changed)
     }
 
-    /// Keeps the memory of accounts without transactions bounded. Call it when a block was closed: before that, what
-    /// the open block executed is known here only.
-    pub fn forget_idle_accounts(&mut self) {
+    /// Keeps the memory of accounts without transactions bounded. `committed` is the last block in the store: what later
+    /// ones executed is known here only.
+    pub fn forget_idle_accounts(&mut self, committed: u64) {
         if self.accounts.len() > self.limits.max_idle_accounts.saturating_add(self.by_hash.len()) {
-            self.accounts.retain(|_, account| !account.slots.is_empty());
+            self.accounts
+                .retain(|_, account| !account.slots.is_empty() || account.executed_in > committed);
         }
     }
 

@@ -228,7 +228,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let Some(held) = held else { continue };
                 let executed = model.executed(&held.sender);
                 if held.nonce == executed && !refuse {
-                    prop_assert_eq!(pool.executed(&hash).map(|gone| gone.hash), Some(hash));
+                    prop_assert_eq!(pool.executed(&hash, 1).map(|gone| gone.hash), Some(hash));
                     model.remove(hash);
                     model.executed.insert(held.sender, executed + 1);
                     let due = model.due(&held.sender).max(executed + 1);

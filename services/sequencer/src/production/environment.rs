@@ -1,11 +1,12 @@
 //! The environment of the next block.
 
-use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError, Head, StoredBlock};
+use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError, StoredBlock};
 use sidereal_execution::block::{BlockEnvironment, OLD_BLOCK_HASH_DISTANCE};
 use starknet_api::block::{BlockHash, BlockHashAndNumber, BlockNumber, BlockTimestamp};
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_api::data_availability::L1DataAvailabilityMode;
 
+use super::Parent;
 use crate::clock::now_ms;
 use crate::config::BlockGasPrices;
 
@@ -54,16 +55,20 @@ impl ChainRules {
         self.environment(BlockNumber(0), timestamp, BlockHash::default(), None)
     }
 
-    /// The environment of the block after `head`, now.
+    /// The environment of the block after `parent`, now. Its parent hash is zero while the parent has none.
     pub async fn next(
         &self,
         store: &ChainStore,
-        head: Head,
+        parent: &Parent,
     ) -> Result<BlockEnvironment, EnvironmentError> {
-        let number = head.number.next().ok_or(EnvironmentError::NoNumber { head: head.number })?;
-        let parent = block(store, head.number).await?;
+        let head = parent.number();
+        let number = parent.next_number().ok_or(EnvironmentError::NoNumber { head })?;
+        let before = match parent.timestamp() {
+            Some(timestamp) => timestamp,
+            None => block(store, head).await?.header.timestamp,
+        };
         // A clock that was set back must not make time run backwards in the chain.
-        let timestamp = BlockTimestamp((now_ms() / 1_000).max(parent.header.timestamp.0));
+        let timestamp = BlockTimestamp((now_ms() / 1_000).max(before.0));
         let old_block = match number.0.checked_sub(OLD_BLOCK_HASH_DISTANCE) {
             None => None,
             Some(old) => {
@@ -72,7 +77,7 @@ impl ChainRules {
                 Some(BlockHashAndNumber { number, hash })
             }
         };
-        Ok(self.environment(number, timestamp, head.hash, old_block))
+        Ok(self.environment(number, timestamp, parent.hash().unwrap_or_default(), old_block))
     }
 
     fn environment(

@@ -9,9 +9,10 @@ use sidereal_execution::outcome::{BlockExecution, TransactionOutcome};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor as wire;
 use sidereal_proto::executor::executor_service_client::ExecutorServiceClient;
-use sidereal_proto::{ConversionError, payload, transaction};
+use sidereal_proto::{ConversionError, felt, payload, transaction};
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, GrpcError, ServiceChannel, channel};
+use starknet_api::block::BlockHash;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -98,8 +99,8 @@ pub enum Unreadable {
 pub enum Answer {
     /// Outcomes, in order; whether nothing more fits after them.
     Outcomes { outcomes: Vec<TransactionOutcome>, block_full: bool },
-    /// The block is closed.
-    Closed(Box<BlockExecution>),
+    /// The block is closed; and what the executor calls this execution.
+    Closed(Box<BlockExecution>, Vec<u8>),
 }
 
 impl Executor {
@@ -125,17 +126,19 @@ impl Executor {
         self.client.clone()
     }
 
-    /// Begins a block.
+    /// Begins a block: on its parent in the chain store, or on the execution with this id, which this executor closed.
     pub async fn begin(
         &self,
         environment: &BlockEnvironment,
         limits: &BlockLimits,
+        parent_execution: Option<&[u8]>,
     ) -> Result<(Requests, BlockStream), StreamError> {
         let unwritable = |source| StreamError::Unwritable { url: self.url.clone(), source };
         let begin = wire::BeginBlock {
             environment_json: payload::encode("environment_json", environment)
                 .map_err(unwritable)?,
             limits_json: payload::encode("limits_json", limits).map_err(unwritable)?,
+            parent_execution_id: parent_execution.map(<[u8]>::to_vec).unwrap_or_default(),
         };
         let (requests, receiver) = mpsc::channel(REQUESTS_IN_HAND);
         let begin = request(wire::execute_block_request::Message::Begin(begin));
@@ -188,9 +191,10 @@ impl Requests {
         }
     }
 
-    /// Asks for the block to be closed. Nothing may be sent after it.
-    pub async fn close(&self) -> Result<(), StreamError> {
-        let close = request(wire::execute_block_request::Message::Close(wire::CloseBlock {}));
+    /// Asks for the block to be closed on this parent. Nothing may be sent after it.
+    pub async fn close(&self, parent: BlockHash) -> Result<(), StreamError> {
+        let close = wire::CloseBlock { parent_hash: felt::felt_bytes(&parent.0) };
+        let close = request(wire::execute_block_request::Message::Close(close));
         let sent = tokio::time::timeout(self.timeout, self.requests.send(close)).await;
         match sent {
             Ok(Ok(())) => Ok(()),
@@ -257,7 +261,7 @@ fn read(message: wire::ExecuteBlockResponse) -> Result<Answer, Unreadable> {
         wire::execute_block_response::Message::Closed(closed) => {
             let json = decompress(&closed.execution_json_zstd).map_err(Unreadable::Compression)?;
             let execution = serde_json::from_slice(&json).map_err(Unreadable::Execution)?;
-            Ok(Answer::Closed(execution))
+            Ok(Answer::Closed(execution, closed.execution_id))
         }
     }
 }

@@ -19,7 +19,7 @@ use sidereal_execution::outcome::{
     BlockExecution, Rejection, RejectionReason, TransactionOutcome, TransactionReceipt,
 };
 use sidereal_execution::transaction::BlockTransaction;
-use starknet_api::block::BlockNumber;
+use starknet_api::block::{BlockHash, BlockNumber};
 use starknet_api::transaction::TransactionHash;
 
 /// When a block is closed.
@@ -153,6 +153,11 @@ impl OpenBlock {
     /// The environment it is executed in.
     pub fn environment(&self) -> &BlockEnvironment {
         &self.environment
+    }
+
+    /// Names the parent, once it has a hash.
+    pub fn set_parent_hash(&mut self, parent: BlockHash) {
+        self.environment.parent_hash = parent;
     }
 
     /// What is in it so far.

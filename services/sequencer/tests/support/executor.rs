@@ -293,7 +293,7 @@ async fn serve_block(
                 }
                 let json = serde_json::to_vec(&execution).unwrap();
                 let execution_json_zstd = zstd::encode_all(json.as_slice(), 1).unwrap();
-                let closed = ClosedBlock { execution_json_zstd };
+                let closed = ClosedBlock { execution_json_zstd, execution_id: Vec::new() };
                 send(answers, execute_block_response::Message::Closed(closed)).await;
                 return Ok(());
             }

@@ -27,7 +27,7 @@ use raw::Raw;
 #[derive(Parser)]
 struct Options {
     /// Transfers a round.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 5_000)]
     transfers: usize,
     /// Rounds; the medians are over them.
     #[arg(long, default_value_t = 3)]
@@ -151,7 +151,7 @@ fn transfers(node: &Node, nonce: &mut u64, count: usize) -> anyhow::Result<Vec<S
                 entry_point: "transfer",
                 calldata: vec![*recipient.address.0.key(), Felt::ONE, Felt::ZERO],
             };
-            let bounds = bounds(2_000, 2_000, 10_000_000, node.prices);
+            let bounds = bounds(5_000, 5_000, 10_000_000, node.prices);
             let one = account.invoke(&[call], Nonce(Felt::from(*nonce)), bounds);
             signed.push(one.context("cannot sign a transfer")?);
         }

@@ -47,6 +47,8 @@ impl Node {
         let folder = data.join("sidereal");
         let mut command = Command::new(&options.sidereal);
         command.args(["dev", "--workers", "0", "--execution", &options.execution]);
+        // The last block of a round is not full: it closes by time, which is not what is measured.
+        command.args(["--block-time-ms", "500"]);
         command.args(["--accounts", &options.accounts.to_string()]);
         command.args(["--base-port", &SIDEREAL_PORT.to_string()]);
         command.arg("--data-dir").arg(&folder).args(&options.dev_options);

@@ -75,6 +75,10 @@ fn rate(
     executor: &mut TransactionExecutor<BlockState>,
     transactions: &[Executable],
 ) -> anyhow::Result<f64> {
+    // A block for each round, over the state that the last one left: blockifier counts what is in a block.
+    let state = executor.block_state.take().context("blockifier lost its state")?;
+    let context = (*executor.block_context).clone();
+    *executor = TransactionExecutor::new(state, context, TransactionExecutorConfig::default());
     let started = Instant::now();
     // Native code needs a deep stack.
     std::thread::scope(|scope| {
@@ -82,7 +86,9 @@ fn rate(
             .stack_size(DEFAULT_STACK_SIZE)
             .spawn_scoped(scope, || {
                 for chunk in transactions.chunks(CHUNK) {
-                    for result in executor.execute_txs(chunk, None) {
+                    let results = executor.execute_txs(chunk, None);
+                    ensure!(results.len() == chunk.len(), "blockifier's block is full");
+                    for result in results {
                         let (info, _) = result.context("blockifier refuses a transfer")?;
                         ensure!(info.revert_error.is_none(), "a transfer was reverted");
                     }
