@@ -31,6 +31,12 @@ trait IProbe<TState> {
         calldata: Span<felt252>,
         from_zero: bool,
     ) -> ContractAddress;
+    /// Deploys, and then panics: the contract must not be there.
+    fn deploy_and_panic(
+        ref self: TState, class_hash: ClassHash, salt: felt252, calldata: Span<felt252>,
+    );
+    /// Writes until the gas is used up. An iteration takes so much that some is left for the caller.
+    fn burn_gas(ref self: TState, key: felt252);
     fn replace_class(ref self: TState, class_hash: ClassHash);
     fn class_hash_at(self: @TState, address: ContractAddress) -> ClassHash;
     fn block_hash(self: @TState, block_number: u64) -> felt252;
@@ -102,6 +108,18 @@ mod Probe {
 
     fn write(key: felt252, value: felt252) {
         storage_write_syscall(ADDRESS_DOMAIN, address_of(key), value).unwrap_syscall();
+    }
+
+    #[inline(never)]
+    fn write_eight(key: felt252, value: felt252) {
+        write(key, value);
+        write(key + 1, value);
+        write(key + 2, value);
+        write(key + 3, value);
+        write(key + 4, value);
+        write(key + 5, value);
+        write(key + 6, value);
+        write(key + 7, value);
     }
 
     fn read(key: felt252) -> felt252 {
@@ -183,6 +201,29 @@ mod Probe {
             let (address, _) = deploy_syscall(class_hash, salt, calldata, from_zero)
                 .unwrap_syscall();
             address
+        }
+
+        fn deploy_and_panic(
+            ref self: ContractState, class_hash: ClassHash, salt: felt252, calldata: Span<felt252>,
+        ) {
+            deploy_syscall(class_hash, salt, calldata, true).unwrap_syscall();
+            core::panic_with_felt252('probe: as asked');
+        }
+
+        fn burn_gas(ref self: ContractState, key: felt252) {
+            let mut value = 1;
+            loop {
+                // No loop is in here: the gas of all of it is taken at once.
+                write_eight(key, value);
+                write_eight(key + 8, value);
+                write_eight(key + 16, value);
+                write_eight(key + 24, value);
+                write_eight(key + 32, value);
+                write_eight(key + 40, value);
+                write_eight(key + 48, value);
+                write_eight(key + 56, value);
+                value += 1;
+            }
         }
 
         fn replace_class(ref self: ContractState, class_hash: ClassHash) {

@@ -5,14 +5,15 @@ mod common;
 use std::sync::Arc;
 
 use common::{accepted, check_in_full, contract_of_class, deploy, reverted};
-use sidereal_execution::classes::ExecutionMode;
+use sidereal_execution::StateReader as _;
+use sidereal_execution::classes::{ExecutionMode, compiled_class_hash};
 use sidereal_execution::genesis::DevAccount;
 use sidereal_execution::limits::BlockLimits;
 use sidereal_execution::testing::{Call, TestBlock, TestChain, contract, declare, invoke, sign};
-use sidereal_execution::transaction::BlockTransaction;
 use starknet_api::abi::abi_utils::selector_from_name;
 use starknet_api::core::{ClassHash, ContractAddress};
-use starknet_api::transaction::fields::ValidResourceBounds;
+use starknet_api::state::StorageKey;
+use starknet_api::transaction::fields::{AllResourceBounds, Tip, ValidResourceBounds};
 use starknet_api::transaction::{InvokeTransaction, Transaction};
 use starknet_types_core::felt::Felt;
 
@@ -28,7 +29,10 @@ struct Probed {
 
 impl Probed {
     fn new() -> Self {
-        let mut chain = TestChain::new(ExecutionMode::Vm);
+        Self::on(TestChain::new(ExecutionMode::Vm))
+    }
+
+    fn on(mut chain: TestChain) -> Self {
         let account = chain.account(0).clone();
         let class = contract("probe");
         let class_hash = class.class_hash();
@@ -46,28 +50,36 @@ impl Probed {
         Call { to: self.probe, function, calldata: calldata.to_vec() }
     }
 
-    /// A block with a transaction that makes these calls, and with one of another account that reads.
+    /// A block with one transaction, which makes these calls.
     fn block(&mut self, calls: &[Call]) -> TestBlock {
-        let read = self.call("storage_read", &felts([1]));
-        let reader = self.chain.account(1).clone();
-        let transactions = [
-            self.generous(invoke(&self.account, self.nonce, calls), self.account.private_key),
-            invoke(&reader, self.nonce - 3, &[read]),
-        ];
-        self.nonce += 1;
-        self.chain.limited_block(&transactions, BlockLimits::none())
+        // Messages to L1 cost more than the usual bounds.
+        self.block_with(calls, |_, bounds| bounds.l1_gas.max_amount.0 *= 100)
     }
 
-    /// The transaction with bounds that also cover messages to L1, signed again.
-    fn generous(&self, transaction: BlockTransaction, private_key: Felt) -> BlockTransaction {
-        let Transaction::Invoke(InvokeTransaction::V3(mut invoke)) = transaction.transaction else {
-            panic!("only invokes are made here")
+    /// [`Self::block`] with a transaction of another tip, or of other bounds.
+    fn block_with(
+        &mut self,
+        calls: &[Call],
+        change: impl FnOnce(&mut Tip, &mut AllResourceBounds),
+    ) -> TestBlock {
+        let transaction = invoke(&self.account, self.nonce, calls).transaction;
+        let Transaction::Invoke(InvokeTransaction::V3(mut invoke)) = transaction else {
+            panic!("it is an invoke")
         };
         let ValidResourceBounds::AllResources(bounds) = &mut invoke.resource_bounds else {
             panic!("the bounds are of all resources")
         };
-        bounds.l1_gas.max_amount.0 *= 100;
-        sign(Transaction::Invoke(InvokeTransaction::V3(invoke)), private_key)
+        change(&mut invoke.tip, bounds);
+        let transaction =
+            sign(Transaction::Invoke(InvokeTransaction::V3(invoke)), self.account.private_key);
+        self.nonce += 1;
+        self.chain.limited_block(&[transaction], BlockLimits::none())
+    }
+
+    /// What a block left in a storage cell of `probe`.
+    fn written(&self, block: &TestBlock, key: Felt) -> Option<Felt> {
+        let cells = block.execution.state_diff.storage_diffs.get(&self.probe)?;
+        cells.get(&StorageKey::try_from(key).unwrap()).copied()
     }
 
     /// A block whose calls must succeed, and whose run must agree.
@@ -177,7 +189,7 @@ fn a_reverted_transaction() {
         probed.call("write_and_panic", &felts([3, 4])),
     ];
     let block = probed.block(&calls);
-    assert_eq!(reverted(&block), [true, false]);
+    assert_eq!(reverted(&block), [true]);
     check_in_full(&block.witness);
 }
 
@@ -194,7 +206,7 @@ fn deployments() {
         .run(&[probed.call("deploy", &arguments(10, 0)), probed.call("deploy", &arguments(11, 1))]);
     let again = [probed.call("deploy", &arguments(10, 0))];
     let block = probed.block(&again);
-    assert_eq!(reverted(&block), [true, false]);
+    assert_eq!(reverted(&block), [true]);
     check_in_full(&block.witness);
 }
 
@@ -205,6 +217,111 @@ fn a_deployment_by_an_inner_call() {
     let own = *probed.probe.0.key();
     let deploy = [probed.class_hash.0, Felt::from(10), Felt::ZERO, Felt::ONE];
     probed.run(&[probed.call("call", &inner(own, "deploy", &deploy))]);
+}
+
+/// A call deploys, and fails: the contract is not there, its caller goes on, and deploys the same one.
+#[test]
+fn a_deployment_in_a_call_that_fails() {
+    let mut probed = Probed::new();
+    let own = *probed.probe.0.key();
+    let arguments = [probed.class_hash.0, Felt::from(10), Felt::ZERO];
+    let failing = probed.call("call_catching", &inner(own, "deploy_and_panic", &arguments));
+    let then = probed.call("storage_write", &felts([1, 2]));
+    let block = probed.block(&[failing.clone(), then]);
+    accepted(&block);
+    assert!(block.execution.state_diff.deployed_contracts.is_empty());
+    assert_eq!(probed.written(&block, Felt::ONE), Some(Felt::TWO));
+    check_in_full(&block.witness);
+
+    let deploy = [probed.class_hash.0, Felt::from(10), Felt::ZERO, Felt::ONE];
+    let deploy = probed.call("deploy", &deploy);
+    let block = probed.block(&[failing, deploy]);
+    accepted(&block);
+    assert_eq!(block.execution.state_diff.deployed_contracts.len(), 1);
+    check_in_full(&block.witness);
+}
+
+/// A class that is looked up by nothing but what a transaction undid: StarknetOS loads it all the same.
+#[test]
+fn a_class_that_only_a_reverted_transaction_looks_up() {
+    let mut probed = Probed::new();
+    let counter = contract("counter");
+    let account = probed.chain.account(1).clone();
+    probed.chain.classes.insert(Arc::new(counter.clone()));
+    accepted(&probed.chain.block(&[declare(&account, 0, &counter)]));
+    let arguments = [counter.class_hash().0, Felt::from(10), Felt::ONE, Felt::from(3)];
+    let block = probed.block(&[probed.call("deploy_and_panic", &arguments)]);
+    assert_eq!(reverted(&block), [true]);
+    check_in_full(&block.witness);
+    // By a call that was caught.
+    let own = *probed.probe.0.key();
+    probed.run(&[probed.call("call_catching", &inner(own, "deploy_and_panic", &arguments))]);
+}
+
+/// A call runs out of gas: within a system call that asks for more than there is, and in its own code. What is left
+/// of the gas is enough for its caller, which goes on.
+#[test]
+fn calls_that_run_out_of_gas() {
+    let mut probed = Probed::new();
+    let own = *probed.probe.0.key();
+    let caught = probed.call("call_catching", &inner(own, "keccak", &felts([100])));
+    let then = probed.call("storage_write", &felts([1, 2]));
+    // 100 permutations take 13.6 million.
+    let block = probed.block_with(&[caught, then], |_, bounds| {
+        bounds.l2_gas.max_amount.0 = 12_000_000;
+    });
+    accepted(&block);
+    assert_eq!(probed.written(&block, Felt::ONE), Some(Felt::TWO));
+    assert!(block.execution.receipts[0].gas_consumed.l2_gas.0 < 12_000_000);
+    check_in_full(&block.witness);
+
+    let caught = probed.call("call_catching", &inner(own, "burn_gas", &felts([1_000])));
+    let mut survived = 0;
+    for step in 0..8 {
+        let block = probed.block_with(std::slice::from_ref(&caught), |_, bounds| {
+            bounds.l2_gas.max_amount.0 = 8_000_000 + 100_000 * step;
+        });
+        // What the call wrote is undone, whether its caller has enough left or not.
+        assert_eq!(probed.written(&block, Felt::from(1_000)), None);
+        survived += usize::from(reverted(&block) == [false]);
+        check_in_full(&block.witness);
+    }
+    assert!(survived > 0, "an iteration takes more gas than what follows");
+    assert!(survived < 8, "the transaction never has too little for what follows");
+}
+
+/// Some accounts of Starknet's own past work only with transactions that call themselves version 1. For their classes
+/// the system says so, unless the tip is high.
+#[test]
+fn accounts_bound_to_version_1() {
+    const BOUND: Felt = Felt::from_hex_unchecked(
+        "0x1a736d6ed154502257f02b1ccdf4d9d1089f80811cd6acad48e6b6a9d1f2003",
+    );
+    const MAX_TIP: u64 = 0x0746_a528_8000;
+    let class = contract("probe");
+    let compiled = compiled_class_hash(&class.casm).unwrap();
+    let chain = TestChain::with_genesis(ExecutionMode::Vm, |genesis| {
+        let classes = &mut genesis.state_diff.class_hash_to_compiled_class_hash;
+        classes.insert(ClassHash(BOUND), compiled);
+    });
+    chain.classes.insert_as(ClassHash(BOUND), Arc::new(class));
+    let mut probed = Probed::on(chain);
+    let record = probed.call("library_call", &inner(BOUND, "record_execution_info", &[]));
+    let version_key = Felt::from_bytes_be_slice(b"info") + Felt::THREE;
+    for (offered, version) in [(0, 1_u64), (MAX_TIP, 1), (MAX_TIP + 1, 3)] {
+        let block = probed.block_with(std::slice::from_ref(&record), |tip, bounds| {
+            *tip = Tip(offered);
+            bounds.l2_gas.max_amount.0 = 20_000_000;
+        });
+        accepted(&block);
+        let expected = Felt::from(version);
+        let key = StorageKey::try_from(version_key).unwrap();
+        let found = probed.chain.block_state().get_storage_at(probed.probe, key);
+        assert_eq!(found.unwrap(), expected, "tip {offered}");
+        check_in_full(&block.witness);
+    }
+    // A class that is not listed sees what was sent.
+    probed.run(&[probed.call("record_execution_info", &[])]);
 }
 
 /// A contract replaces its class; the class of a contract is read.
@@ -234,7 +351,7 @@ fn block_hashes() {
     let mut probed = Probed::new();
     let too_recent = [probed.call("block_hash", &felts([1]))];
     let block = probed.block(&too_recent);
-    assert_eq!(reverted(&block), [true, false]);
+    assert_eq!(reverted(&block), [true]);
     check_in_full(&block.witness);
     let own = *probed.probe.0.key();
     probed.run(&[probed.call("call_catching", &inner(own, "block_hash", &felts([1])))]);

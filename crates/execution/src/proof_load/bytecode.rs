@@ -167,7 +167,7 @@ mod tests {
         let segments = segments(&[
             &[call, 6, ret],
             &[push, 7, ret],
-            &[jnz, 5, call, -2, ret],
+            &[jnz, 5, call, -5, ret],
             &[push, 1, ret],
         ]);
         assert_eq!(segments.reachable(0), BTreeSet::from([0, 1, 2, 3]));
