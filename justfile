@@ -46,6 +46,17 @@ lint:
 deny:
     source scripts/env.sh && cargo deny check bans licenses sources
 
-# Time, memory and size of the proofs of blocks of so many transfers, over a bare proof of the same trace.
+# Transfers a second end to end, over raw blockifier on the same transactions and over starknet-devnet.
+bench-execution *arguments:
+    scripts/setup --bench
+    source scripts/env.sh && cargo build -p sidereal --bin sidereal --example bench_execution
+    source scripts/env.sh && "$CARGO_TARGET_DIR/debug/examples/bench_execution" \
+        --sidereal "$CARGO_TARGET_DIR/debug/sidereal" \
+        --devnet "$SIDEREAL_CACHE/devnet/bin/starknet-devnet" {{arguments}}
+
+# Proofs of blocks of so many transfers over a bare proof of the same trace; then two workers over one.
 bench-proving *transfers:
     source scripts/env.sh && cargo run -q -p sidereal-block-prover --example bench_proving -- {{transfers}}
+    source scripts/env.sh && cargo build -p sidereal --bin sidereal --example bench_workers
+    source scripts/env.sh && "$CARGO_TARGET_DIR/debug/examples/bench_workers" \
+        --sidereal "$CARGO_TARGET_DIR/debug/sidereal"
