@@ -1,23 +1,27 @@
 //! Pins down that `sidereal verify` refuses: for each link, a bundle in which exactly that link is broken.
 //!
 //! `data/transfer.bundle` is a real one: five transfers in block 1 of a dev chain, proven by this project's
-//! prover and saved by `sidereal verify --save`.
+//! prover and saved by `sidereal verify --save`. `data/blobs.bundle` is the same of a chain that was started with
+//! `--blobs`: its proof has KZG commitments to the state diff in place of the state diff.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
-use sidereal::verify::{BrokenLink, Bundle, walk};
+use sidereal::verify::{BrokenLink, Bundle, Link, walk};
 use sidereal_block_prover::BlockProof;
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
+use sidereal_starknet_os::{CheckError, Committed, OsOutput, OutputForm};
 use starknet_api::block::BlockTimestamp;
 use starknet_api::transaction::fields::Tip;
 use starknet_api::transaction::{InvokeTransaction, Transaction, TransactionHash};
 use starknet_types_core::felt::Felt;
 
-static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
+static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| read("transfer.bundle"));
+
+fn read(name: &str) -> Bundle {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    Bundle::read(&folder.join("transfer.bundle")).unwrap()
-});
+    Bundle::read(&folder.join(name)).unwrap()
+}
 
 fn broken(bundle: &Bundle) -> BrokenLink {
     walk(bundle, &mut |_| {}).unwrap_err()
@@ -41,6 +45,55 @@ fn with_proof(change: impl FnOnce(&mut BlockProof)) -> Bundle {
 fn the_untouched_bundle_holds() {
     let links = walk(&BUNDLE, &mut |_| {}).unwrap();
     assert_eq!(links.len(), 5);
+}
+
+#[test]
+fn the_untouched_bundle_with_blobs_holds() {
+    let links = walk(&read("blobs.bundle"), &mut |_| {}).unwrap();
+    assert_eq!(links.len(), 5);
+    assert!(matches!(links[4], Link::Output { blobs: 1, .. }), "{}", links[4]);
+}
+
+/// The proof does not say what the state diff is, and StarknetOS takes the commitments as given: only the comparison
+/// with the replay's state diff refuses another.
+#[test]
+fn a_proof_whose_blobs_hold_another_state_diff() {
+    let bundle = read("blobs.bundle");
+    let proof = BlockProof::decode(&bundle.proof).unwrap();
+    let run = sidereal_block_prover::verify(&proof).unwrap();
+    let output = OsOutput::decode(&run.output).unwrap();
+    assert!(output.state_update.is_none());
+    let witness = BlockWitness::decode(&bundle.witness, WitnessLimits::default()).unwrap();
+    let committed = Committed::of_block(&witness).unwrap();
+    output.check(&committed).unwrap();
+
+    let mut other = committed.clone();
+    let cells = other.state_diff.storage_diffs.values_mut().flat_map(|cells| cells.values_mut());
+    *cells.into_iter().last().unwrap() += Felt::ONE;
+    assert!(matches!(output.check(&other), Err(CheckError::Commitment { blob: 0 })));
+    let mut lie = output.clone();
+    lie.blobs.as_mut().unwrap().commitments[0].low += Felt::ONE;
+    assert!(matches!(lie.check(&committed), Err(CheckError::Commitment { blob: 0 })));
+    let mut lie = output;
+    lie.blobs.as_mut().unwrap().evaluations[0] += 1_u8;
+    assert!(matches!(lie.check(&committed), Err(CheckError::Evaluation { blob: 0 })));
+}
+
+/// A proof in the other form is sound, but it is not the one that settles the block.
+#[test]
+fn a_proof_in_the_form_of_calldata_for_a_block_of_blobs() {
+    let blobs = read("blobs.bundle");
+    let proof = BlockProof::decode(&BUNDLE.proof).unwrap();
+    let run = sidereal_block_prover::verify(&proof).unwrap();
+    let output = OsOutput::decode(&run.output).unwrap();
+    let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
+    let committed = Committed::of_block(&witness).unwrap();
+    output.check(&committed).unwrap();
+    let as_blobs = Committed { form: OutputForm::Kzg, ..committed };
+    assert!(matches!(output.check(&as_blobs), Err(CheckError::Form { .. })));
+    // And the proof of one chain's block is not that of the other's.
+    let mixed = Bundle { proof: BUNDLE.proof.clone(), ..blobs };
+    assert!(matches!(broken(&mixed), BrokenLink::Output(_)));
 }
 
 #[test]
@@ -137,17 +190,17 @@ fn a_proof_of_another_block() {
     let proof = BlockProof::decode(&BUNDLE.proof).unwrap();
     let run = sidereal_block_prover::verify(&proof).unwrap();
     let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
-    let output = sidereal_starknet_os::OsOutput::decode(&run.output).unwrap();
-    let committed = sidereal_starknet_os::Committed::of_block(&witness).unwrap();
+    let output = OsOutput::decode(&run.output).unwrap();
+    let committed = Committed::of_block(&witness).unwrap();
     output.check(&committed).unwrap();
     for change in [
-        |c: &mut sidereal_starknet_os::Committed| c.previous_root += Felt::ONE,
-        |c: &mut sidereal_starknet_os::Committed| c.root += Felt::ONE,
-        |c: &mut sidereal_starknet_os::Committed| c.block_number += 1,
-        |c: &mut sidereal_starknet_os::Committed| c.previous_block_hash += Felt::ONE,
-        |c: &mut sidereal_starknet_os::Committed| c.block_hash += Felt::ONE,
-        |c: &mut sidereal_starknet_os::Committed| c.chain.chain_id += Felt::ONE,
-        |c: &mut sidereal_starknet_os::Committed| {
+        |c: &mut Committed| c.previous_root += Felt::ONE,
+        |c: &mut Committed| c.root += Felt::ONE,
+        |c: &mut Committed| c.block_number += 1,
+        |c: &mut Committed| c.previous_block_hash += Felt::ONE,
+        |c: &mut Committed| c.block_hash += Felt::ONE,
+        |c: &mut Committed| c.chain.chain_id += Felt::ONE,
+        |c: &mut Committed| {
             c.state_diff.nonces.clear();
         },
     ] {

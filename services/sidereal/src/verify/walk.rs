@@ -65,7 +65,7 @@ impl fmt::Display for Link {
                 match blobs {
                     0 => write!(f, "state diff"),
                     blobs => {
-                        write!(f, "and the KZG commitments to the {blobs} blobs of its state diff")
+                        write!(f, "KZG commitments to the state diff (blobs: {blobs})")
                     }
                 }
             }
