@@ -1,7 +1,7 @@
 //! Logs, traces and metrics.
 //!
 //! A trace follows a transaction over gRPC (metadata) and over the bus (headers) in the form of W3C Trace Context.
-//! Without an OTLP endpoint spans are logged and not exported; incoming contexts are still passed on.
+//! Without an OTLP endpoint no spans are recorded, and a trace ends here: they would cost a tenth of the throughput.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -151,16 +151,12 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry
                 .build())
         })
         .transpose()?;
-    // Without an exporter a provider still passes trace ids on, so that contexts cross us unharmed, and records nothing.
-    let silent = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
-    let tracer_provider = provider
-        .clone()
-        .unwrap_or_else(|| SdkTracerProvider::builder().with_sampler(silent).build());
     // Only spans of ours: the libraries' own, one for each frame and query, cost more than the work they describe.
     let ours = Targets::new().with_target("sidereal", Level::INFO);
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(tracer_provider.tracer("sidereal"))
-        .with_filter(ours);
+    let traces = provider.as_ref().map(|provider| {
+        let tracer = provider.tracer("sidereal");
+        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours)
+    });
     let logs = match config.log_format {
         LogFormat::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
         LogFormat::Json => {
