@@ -156,7 +156,7 @@ impl Default for BlockLimits {
     /// `partial_ec_mul_window_bits_9` (56 rows each). A builtin has a row a use. `rows` is of opcodes and of the memory's
     /// values; the table of its addresses holds 16 a row, which bounds `steps`. The output of StarknetOS is hashed with
     /// Blake2s, two felts a compression, and leaves room for 11,000 felts: the limits above and Pedersen's, which is
-    /// spent on changed cells, keep it far below that.
+    /// spent on changed cells, keep it far below that. A block of transfers ends at `rows`, with 64 of them.
     fn default() -> Self {
         Self {
             transactions: 200,

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use sidereal_block_prover::{AdaptedRun, ComponentRows, IgnoreProgress, run_block};
+use sidereal_block_prover::{
+    AdaptedRun, BlockError, ComponentRows, IgnoreProgress, ProveError, run_block,
+};
 use sidereal_execution::StateReader as _;
 use sidereal_execution::block::STRK_TOKEN_ADDRESS;
 use sidereal_execution::classes::ExecutionMode;
@@ -359,6 +361,30 @@ fn a_full_block_can_be_proven() {
     });
     filled("Poseidon hashes", &mut bench, |_| call(probe, "poseidon", felts([2_000])));
     filled("Keccak hashes", &mut bench, |_| call(probe, "keccak", felts([20])));
+}
+
+/// What no proof holds is refused before anything expensive, with the component that is too small for it: an opcode
+/// that is used too often, and a component that only others call.
+#[test]
+fn a_block_that_is_too_large_is_refused() {
+    let mut bench = Bench::new(L1DataAvailabilityMode::Blob);
+    let probe = bench.deployed("probe");
+    let transfers: Vec<_> =
+        (0..150).map(|index| bench.invoke(index, &[transfer(stranger(index), 1)])).collect();
+    // In one call: permutations of the same values are computed once.
+    let hashes = vec![bench.invoke(0, &[call(probe, "poseidon", felts([20_000]))])];
+    for (transactions, expected) in [(transfers, "add_opcode"), (hashes, "cube_252")] {
+        let block = bench.chain.limited_block(&transactions, BlockLimits::none());
+        assert_eq!(block.execution.transactions.len(), transactions.len());
+        let error = run_block(&block.witness, &IgnoreProgress).err().expect("it is refused");
+        assert!(error.is_permanent());
+        let BlockError::Prove(ProveError::TooLarge { component, rows }) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(component, expected);
+        assert!(rows > MAX_ROWS);
+        assert!(!block.execution.proof_load.fits(&BlockLimits::default().proof));
+    }
 }
 
 /// The sizes that decide whether a run can be proven are those that a proof really has: of this block's components.
