@@ -22,7 +22,7 @@ use blockifier::transaction::transaction_execution::Transaction as ExecutableTra
 use blockifier::transaction::transactions::ExecutableTransaction as _;
 use starknet_api::block::BlockHash;
 use starknet_api::executable_transaction::AccountTransaction as ApiTransaction;
-use starknet_api::state::ThinStateDiff;
+use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_api::transaction::Transaction;
 
 pub use crate::block::BlockEnvironment;
@@ -91,7 +91,23 @@ pub struct Executed {
     /// The transaction after the last outcome does not fit: close the block, and offer it and the rest to
     /// the next one.
     pub block_full: bool,
+    /// What the included ones of them changed, together: each value as the last of them left it, even when
+    /// that is what it was before.
+    pub state_diff: ThinStateDiff,
 }
+
+/// What a block writes before its first transaction: the hash of an old block.
+pub fn opening_changes(environment: &BlockEnvironment) -> ThinStateDiff {
+    let mut diff = ThinStateDiff::default();
+    if let Some(old) = environment.old_block {
+        let entries = diff.storage_diffs.entry(BLOCK_HASH_CONTRACT.into()).or_default();
+        entries.insert(StorageKey::from(old.number.0), old.hash.0);
+    }
+    diff
+}
+
+/// The address of the contract that holds the hashes of old blocks.
+const BLOCK_HASH_CONTRACT: u128 = 1;
 
 /// The open block.
 pub struct BlockExecutor {
@@ -109,7 +125,7 @@ pub struct BlockExecutor {
 
 /// The result of one transaction, before it is turned into words.
 enum Step {
-    Included(Box<TransactionExecutionInfo>, ProofLoad),
+    Included(Box<TransactionExecutionInfo>, Box<StateMaps>, ProofLoad),
     Failed(TransactionExecutionError),
     TooLarge,
     BlockFull,
@@ -191,7 +207,7 @@ impl BlockExecutor {
     fn execute_batch(&mut self, batch: &[BlockTransaction]) -> Result<Executed, EngineError> {
         let mut executed = Executed::default();
         for transaction in batch {
-            let outcome = self.execute_one(transaction)?;
+            let outcome = self.execute_one(transaction, &mut executed.state_diff)?;
             match outcome {
                 Some(outcome) => executed.outcomes.push(outcome),
                 None => {
@@ -201,13 +217,15 @@ impl BlockExecutor {
                 }
             }
         }
+        executed.state_diff = sorted(executed.state_diff);
         Ok(executed)
     }
 
-    /// `None`: the block is full.
+    /// `None`: the block is full. Otherwise `state_diff` is extended by what the transaction changed.
     fn execute_one(
         &mut self,
         transaction: &BlockTransaction,
+        state_diff: &mut ThinStateDiff,
     ) -> Result<Option<TransactionOutcome>, EngineError> {
         let rejected = |reason, message| {
             Ok(Some(TransactionOutcome::Rejected(Rejection {
@@ -228,7 +246,8 @@ impl BlockExecutor {
             _ => None,
         };
         match self.run(executable)? {
-            Step::Included(info, proof_load) => {
+            Step::Included(info, changes, proof_load) => {
+                note_changes(state_diff, *changes);
                 let receipt = receipt(transaction, &info, deployed, proof_load);
                 self.transactions.push(transaction.clone());
                 self.receipts.push(receipt.clone());
@@ -317,7 +336,7 @@ impl BlockExecutor {
                 state.commit();
                 let load = added.load();
                 self.load.add(added);
-                Ok(Step::Included(Box::new(info), load))
+                Ok(Step::Included(Box::new(info), Box::new(changes), load))
             }
             Err(TransactionExecutorError::BlockFull) => {
                 state.abort();
@@ -439,6 +458,16 @@ fn initial_reads(reads: StateMaps) -> InitialReads {
         class_hashes: reads.class_hashes.into_iter().collect(),
         compiled_class_hashes: reads.compiled_class_hashes.into_iter().collect(),
     }
+}
+
+/// Applies one transaction's changes to those before it.
+fn note_changes(diff: &mut ThinStateDiff, changes: StateMaps) {
+    for ((contract, key), value) in changes.storage {
+        diff.storage_diffs.entry(contract).or_default().insert(key, value);
+    }
+    diff.nonces.extend(changes.nonces);
+    diff.deployed_contracts.extend(changes.class_hashes);
+    diff.class_hash_to_compiled_class_hash.extend(changes.compiled_class_hashes);
 }
 
 /// Blockifier's maps are unordered; the diff is compared and stored in order of its keys.

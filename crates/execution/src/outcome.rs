@@ -35,6 +35,33 @@ pub struct Rejection {
     pub message: String,
 }
 
+impl Rejection {
+    /// The same with at most about this many bytes of words.
+    #[must_use]
+    pub fn shortened(self, limit: usize) -> Self {
+        Self { message: shorten(&self.message, limit), ..self }
+    }
+}
+
+/// A text of more than `limit` bytes without its middle: a stack of calls says most at its ends. What stands for the
+/// middle comes on top of the limit.
+pub fn shorten(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut head = limit / 2;
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    let mut tail = text.len() - limit / 2;
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    let left_out = tail - head;
+    let (head, tail) = (text.get(..head).unwrap_or(""), text.get(tail..).unwrap_or(""));
+    format!("{head} … ({left_out} bytes left out) … {tail}")
+}
+
 /// The kinds of rejection that callers treat differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RejectionReason {
@@ -54,6 +81,8 @@ pub enum RejectionReason {
     InvalidClass,
     /// The sender is not a deployed contract, or the account address is in use.
     InvalidAccount,
+    /// The sender is a contract, and no account: its class has no function that validates such a transaction.
+    NotAnAccount,
     /// It would not fit into any block.
     TooLarge,
     /// Its form is not supported, or its hash is wrong.

@@ -11,6 +11,7 @@ use blockifier::blockifier::block::pre_process_block;
 use blockifier::blockifier::stateful_validator::{StatefulValidator, StatefulValidatorError};
 use blockifier::context::{BlockContext, TransactionContext};
 use blockifier::execution::call_info::CallInfo;
+use blockifier::execution::contract_class::RunnableCompiledClass;
 use blockifier::execution::entry_point::{
     CallEntryPoint, EntryPointExecutionContext, SierraGasRevertTracker,
 };
@@ -28,12 +29,16 @@ use blockifier::transaction::objects::{
 use blockifier::transaction::transaction_execution::Transaction as ExecutableTransaction;
 use blockifier::transaction::transactions::ExecutableTransaction as _;
 use serde::{Deserialize, Serialize};
+use starknet_api::abi::abi_utils::selector_from_name;
 use starknet_api::block::{FeeType, GasPrice};
 use starknet_api::contract_class::EntryPointType;
-use starknet_api::core::{ContractAddress, EntryPointSelector};
+use starknet_api::core::{ClassHash, ContractAddress, EntryPointSelector};
 use starknet_api::executable_transaction::AccountTransaction as ApiTransaction;
 use starknet_api::execution_resources::GasAmount;
 use starknet_api::state::ThinStateDiff;
+use starknet_api::transaction::constants::{
+    VALIDATE_DECLARE_ENTRY_POINT_NAME, VALIDATE_DEPLOY_ENTRY_POINT_NAME, VALIDATE_ENTRY_POINT_NAME,
+};
 use starknet_api::transaction::fields::{Calldata, Fee, ValidResourceBounds};
 use starknet_api::transaction::{DeclareTransaction, DeployAccountTransaction, InvokeTransaction};
 use starknet_types_core::felt::Felt;
@@ -42,13 +47,16 @@ use crate::block::{BlockEnvironment, EnvironmentError};
 use crate::deep_stack::on_deep_stack;
 use crate::engine::{rejection_reason, sorted};
 use crate::limits::BlockLimits;
-use crate::outcome::{Rejection, RejectionReason};
+use crate::outcome::{Rejection, RejectionReason, shorten};
 use crate::state::{BlockState, with_causes};
 use crate::trace::{StateDiff, TransactionTrace, TransactionTraceEntry};
 use crate::transaction::{BlockTransaction, TransactionError};
 
 /// "ENTRYPOINT_NOT_FOUND", what a call of a missing function panics with.
 const ENTRYPOINT_NOT_FOUND: &[u8] = b"ENTRYPOINT_NOT_FOUND";
+
+/// What a felt takes as JSON, with its quotes and comma.
+const FELT_JSON_BYTES: usize = 69;
 
 /// Why a query has no answer. Travels as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -99,6 +107,22 @@ pub enum QueryError {
 impl QueryError {
     fn internal(error: &dyn std::error::Error) -> Self {
         Self::Internal { message: with_causes(error) }
+    }
+
+    /// The same with at most about this many bytes of words, and of panic data.
+    #[must_use]
+    pub fn shortened(mut self, limit: usize) -> Self {
+        match &mut self {
+            Self::ContractError { message, panic_data, .. } => {
+                *message = shorten(message, limit);
+                panic_data.truncate(limit / FELT_JSON_BYTES);
+            }
+            Self::TransactionExecution { message, .. } | Self::Internal { message } => {
+                *message = shorten(message, limit);
+            }
+            Self::ContractNotFound { .. } | Self::EntrypointNotFound { .. } => {}
+        }
+        self
     }
 
     fn thread(what: &'static str) -> Self {
@@ -397,6 +421,17 @@ fn validate_here(
         let message = format!("the sender {sender} is not deployed");
         return rejected(RejectionReason::InvalidAccount, message);
     }
+    let (class_hash, function) = match &executable {
+        ApiTransaction::Invoke(_) => (class_hash, VALIDATE_ENTRY_POINT_NAME),
+        ApiTransaction::Declare(_) => (class_hash, VALIDATE_DECLARE_ENTRY_POINT_NAME),
+        ApiTransaction::DeployAccount(tx) => (tx.class_hash(), VALIDATE_DEPLOY_ENTRY_POINT_NAME),
+    };
+    let reason = |error: &TransactionExecutionError| match rejection_reason(error) {
+        RejectionReason::ValidationFailed if lacks_function(&query.state, class_hash, function) => {
+            RejectionReason::NotAnAccount
+        }
+        reason => reason,
+    };
     let base = query.state.afresh();
     let mut validator =
         StatefulValidator::create(CachedState::new(base.clone()), query.block_context());
@@ -408,7 +443,7 @@ fn validate_here(
         Ok(()) => Ok(Ok(())),
         Err(StatefulValidatorError::StateError(error)) => Err(QueryError::internal(&error)),
         Err(StatefulValidatorError::TransactionExecutionError(error)) => {
-            rejected(rejection_reason(&error), error.to_string())
+            rejected(reason(&error), error.to_string())
         }
         Err(StatefulValidatorError::TransactionPreValidationError(error)) => {
             let message = error.to_string();
@@ -418,12 +453,26 @@ fn validate_here(
             use blockifier::blockifier::transaction_executor::TransactionExecutorError as Error;
             match error {
                 Error::TransactionExecutionError(error) => {
-                    rejected(rejection_reason(&error), error.to_string())
+                    rejected(reason(&error), error.to_string())
                 }
                 error => Err(QueryError::internal(&error)),
             }
         }
     }
+}
+
+/// Whether the class is known, and has no such external function.
+fn lacks_function(state: &BlockState, class_hash: ClassHash, name: &str) -> bool {
+    let functions = match state.afresh().get_compiled_class(class_hash) {
+        Ok(RunnableCompiledClass::V1(class)) => class.entry_points_by_type.external.clone(),
+        #[cfg(feature = "native")]
+        Ok(RunnableCompiledClass::V1Native(class)) => {
+            class.casm().entry_points_by_type.external.clone()
+        }
+        Ok(RunnableCompiledClass::V0(_)) | Err(_) => return false,
+    };
+    let selector = selector_from_name(name);
+    functions.iter().all(|function| function.selector != selector)
 }
 
 fn pre_validation_reason(error: TransactionPreValidationError) -> RejectionReason {

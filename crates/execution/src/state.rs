@@ -139,6 +139,20 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     line
 }
 
+/// Applies changes to those before them: what `later` says holds.
+pub fn extend_diff(diff: &mut ThinStateDiff, later: &ThinStateDiff) {
+    for (contract, entries) in &later.storage_diffs {
+        let storage = diff.storage_diffs.entry(*contract).or_default();
+        storage.extend(entries.iter().map(|(key, value)| (*key, *value)));
+    }
+    diff.nonces.extend(later.nonces.iter().map(|(address, nonce)| (*address, *nonce)));
+    diff.deployed_contracts
+        .extend(later.deployed_contracts.iter().map(|(address, class)| (*address, *class)));
+    diff.class_hash_to_compiled_class_hash.extend(
+        later.class_hash_to_compiled_class_hash.iter().map(|(class, hash)| (*class, *hash)),
+    );
+}
+
 /// The changes of one block over the values before it.
 pub struct ChangedValues {
     changes: MemoryState,

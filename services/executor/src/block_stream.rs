@@ -374,7 +374,9 @@ fn execute(
                 .map(|outcome| payload::encode("outcomes_json", outcome))
                 .collect::<Result<_, _>>()
                 .map_err(StreamError::Message)?;
-            let batch = wire::OutcomeBatch { outcomes_json, block_full: full };
+            let state_diff_json = payload::encode("state_diff_json", &executed.state_diff)
+                .map_err(StreamError::Message)?;
+            let batch = wire::OutcomeBatch { outcomes_json, block_full: full, state_diff_json };
             let message = wire::execute_block_response::Message::Outcomes(batch);
             if answers.blocking_send(Ok(response(message))).is_err() {
                 return Ok(());

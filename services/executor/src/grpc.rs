@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sidereal_execution::query::{QueryError, SimulationFlags};
+use serde::Serialize;
+use sidereal_execution::outcome::shorten;
+use sidereal_execution::query::SimulationFlags;
 use sidereal_proto::executor as wire;
 use sidereal_proto::executor::executor_service_server::ExecutorService;
 use sidereal_proto::types;
@@ -15,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::block_stream;
+use crate::pending::StateAt;
 use crate::queries::QueryFailure;
 use crate::service::Shared;
 
@@ -77,7 +80,12 @@ impl ExecutorService for ExecutorGrpc {
         let calldata = felt::felts("calldata", &request.calldata).map_err(field)?;
         let result = self
             .shared
-            .call(block(request.at), contract, EntryPointSelector(selector), calldata)
+            .call(
+                StateAt::read(request.at).map_err(status)?,
+                contract,
+                EntryPointSelector(selector),
+                calldata,
+            )
             .await
             .map_err(status)?;
         let result = result.iter().map(felt::felt_bytes).collect();
@@ -101,8 +109,11 @@ impl ExecutorService for ExecutorGrpc {
             .map(transaction::from_wire)
             .collect::<Result<Vec<_>, _>>()
             .map_err(field)?;
-        let simulated =
-            self.shared.simulate(block(request.at), transactions, flags).await.map_err(status)?;
+        let simulated = self
+            .shared
+            .simulate(StateAt::read(request.at).map_err(status)?, transactions, flags)
+            .await
+            .map_err(status)?;
         let simulated_json = payload::encode("simulated_json", &simulated).map_err(unwritable)?;
         Ok(Response::new(wire::SimulateResponse { simulated_json }))
     }
@@ -126,13 +137,12 @@ impl ExecutorService for ExecutorGrpc {
             .transaction
             .ok_or_else(|| Status::invalid_argument("transaction is missing"))?;
         let received = transaction::from_wire(transaction).map_err(field)?;
-        self.shared.validate(block(request.at), received).await.map_err(status)?;
+        self.shared
+            .validate(StateAt::read(request.at).map_err(status)?, received)
+            .await
+            .map_err(status)?;
         Ok(Response::new(wire::ValidateResponse {}))
     }
-}
-
-fn block(at: Option<wire::StateAt>) -> Option<BlockNumber> {
-    at.and_then(|at| at.block_number).map(BlockNumber)
 }
 
 fn field(error: ConversionError) -> Status {
@@ -147,19 +157,30 @@ fn unwritable(error: ConversionError) -> Status {
 /// The status, with the query's own error or the rejection as JSON in its details.
 fn status(failure: QueryFailure) -> Status {
     let plain = to_status(&failure);
-    let details = match &failure {
-        QueryFailure::Query(error) => serde_json::to_vec::<QueryError>(error),
-        QueryFailure::Rejected(rejection) => serde_json::to_vec(rejection),
+    let details = match failure {
+        QueryFailure::Query(error) => details(|limit| error.clone().shortened(limit)),
+        QueryFailure::Rejected(rejection) => details(|limit| rejection.clone().shortened(limit)),
         _ => return plain,
     };
+    // The words are in the details.
+    let message = shorten(plain.message(), MAX_MESSAGE_BYTES);
     match details {
-        // Details travel in a header; what is longer than one may be is left out.
-        Ok(details) if details.len() <= MAX_DETAILS_BYTES => {
-            Status::with_details(plain.code(), plain.message(), details.into())
-        }
-        _ => plain,
+        Some(details) => Status::with_details(plain.code(), message, details.into()),
+        None => plain,
     }
 }
 
-/// HTTP/2 peers accept some 16 KiB of headers; details are sent in base64.
+/// The JSON of an error, whose words are shortened as far as it takes to travel.
+fn details<T: Serialize>(shortened: impl Fn(usize) -> T) -> Option<Vec<u8>> {
+    // A character takes up to six bytes in JSON, so the last of them always fits.
+    [usize::MAX, 4 * 1024, 2 * 1024, 1024, 512]
+        .into_iter()
+        .filter_map(|limit| serde_json::to_vec(&shortened(limit)).ok())
+        .find(|json| json.len() <= MAX_DETAILS_BYTES)
+}
+
+/// Details travel in a header: HTTP/2 peers accept some 16 KiB of them, and details are sent in base64.
 const MAX_DETAILS_BYTES: usize = 8 * 1024;
+
+/// Of the words beside the details, which travel in a header, too; some of their bytes are sent as three.
+const MAX_MESSAGE_BYTES: usize = 1024;

@@ -6,6 +6,8 @@
 //!  sequencer ─Validate──────────────> queries                                    ┘ classes: object store
 //! ```
 //!
+//! A query over the open blocks brings what they changed, so that any executor can answer it.
+//!
 //! Holds nothing that cannot be had again. A block stream that broke is sent to another executor: the same
 //! environment, limits and transactions over the same parent give the same block.
 
@@ -13,6 +15,7 @@ mod block_stream;
 mod classes;
 mod config;
 mod grpc;
+mod pending;
 mod queries;
 mod service;
 mod state;

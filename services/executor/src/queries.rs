@@ -1,5 +1,6 @@
 //! Calls, simulations, validations and traces, on a bounded pool of threads that blocks do not share.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use sidereal_execution::outcome::Rejection;
 use sidereal_execution::query::{
     self, QueryContext, QueryError, SimulatedTransaction, SimulationFlags,
 };
-use sidereal_execution::state::BlockState;
+use sidereal_execution::state::{BlockState, StateValues};
 use sidereal_execution::trace::TransactionTraceEntry;
 use sidereal_execution::transaction::{BlockTransaction, TransactionError};
 use sidereal_proto::ConversionError;
@@ -24,6 +25,7 @@ use starknet_types_core::felt::Felt;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::config::{QueriesConfig, count};
+use crate::pending::{PendingError, PendingJson, StateAt};
 use crate::service::Shared;
 use crate::state::{StoredValues, environment_of};
 
@@ -36,6 +38,8 @@ pub(crate) enum QueryFailure {
     Transaction(#[source] TransactionError),
     #[error("the request has {transactions} transactions, at most {limit} are simulated together")]
     TooMany { transactions: usize, limit: usize },
+    #[error("the state of the open blocks is malformed")]
+    Pending(#[source] PendingError),
     #[error("there is no block {}", number.map_or("yet".to_owned(), |number| number.to_string()))]
     NoBlock { number: Option<BlockNumber> },
     #[error("block 0 has no transactions to trace")]
@@ -57,7 +61,9 @@ pub(crate) enum QueryFailure {
 impl Classified for QueryFailure {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Field(_) | Self::Transaction(_) | Self::TooMany { .. } => ErrorClass::Invalid,
+            Self::Field(_) | Self::Transaction(_) | Self::TooMany { .. } | Self::Pending(_) => {
+                ErrorClass::Invalid
+            }
             Self::NoBlock { .. } | Self::Genesis => ErrorClass::NotFound,
             Self::ChainStore(_) => ErrorClass::Unavailable,
             Self::Busy => ErrorClass::Exhausted,
@@ -121,35 +127,60 @@ impl QueryPool {
     }
 }
 
-/// Contexts of the closed blocks that were asked about last. A closed block never changes.
-pub(crate) struct Contexts(Mutex<LruCache<BlockNumber, QueryContext>>);
+/// Contexts that were asked for last. A closed block never changes; of open blocks, each view is a state of its own.
+pub(crate) struct Contexts {
+    closed: Mutex<LruCache<BlockNumber, QueryContext>>,
+    /// With the block they are on top of, and what they were read from; the last one used is the last.
+    pending: Mutex<VecDeque<(BlockNumber, PendingJson, QueryContext)>>,
+}
 
 impl Contexts {
-    /// How many blocks are kept; the head is asked about most.
+    /// How many closed blocks are kept; the head is asked about most.
     const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
+    /// How many views of open blocks are kept; each is asked about until the next transactions are executed.
+    const PENDING_CAPACITY: usize = 4;
+
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(Self::CAPACITY)))
+        Self { closed: Mutex::new(LruCache::new(Self::CAPACITY)), pending: Mutex::default() }
     }
 
     fn get(&self, number: BlockNumber) -> Option<QueryContext> {
-        self.locked().get(&number).cloned()
+        locked(&self.closed).get(&number).cloned()
     }
 
     fn put(&self, number: BlockNumber, context: QueryContext) {
-        self.locked().put(number, context);
+        locked(&self.closed).put(number, context);
     }
 
-    fn locked(&self) -> MutexGuard<'_, LruCache<BlockNumber, QueryContext>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self, base: BlockNumber, pending: &PendingJson) -> Option<QueryContext> {
+        let mut kept = locked(&self.pending);
+        let found = kept.iter().position(|(of, json, _)| *of == base && json == pending)?;
+        let found = kept.remove(found)?;
+        let context = found.2.clone();
+        kept.push_back(found);
+        Some(context)
     }
+
+    fn put_pending(&self, base: BlockNumber, pending: PendingJson, context: QueryContext) {
+        let mut kept = locked(&self.pending);
+        if kept.len() >= Self::PENDING_CAPACITY {
+            kept.pop_front();
+        }
+        kept.push_back((base, pending, context));
+    }
+}
+
+/// A holder that panicked left at worst a context out.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
     /// Calls a function of a contract.
     pub(crate) async fn call(
         &self,
-        at: Option<BlockNumber>,
+        at: StateAt,
         contract: ContractAddress,
         selector: EntryPointSelector,
         calldata: Vec<Felt>,
@@ -164,7 +195,7 @@ impl Shared {
     /// Simulates transactions one after the other.
     pub(crate) async fn simulate(
         &self,
-        at: Option<BlockNumber>,
+        at: StateAt,
         transactions: Vec<ReceivedTransaction>,
         flags: SimulationFlags,
     ) -> Result<Vec<SimulatedTransaction>, QueryFailure> {
@@ -183,10 +214,10 @@ impl Shared {
             .map_err(QueryFailure::Query)
     }
 
-    /// Runs the account's validation over the state of a closed block.
+    /// Runs the account's validation.
     pub(crate) async fn validate(
         &self,
-        at: Option<BlockNumber>,
+        at: StateAt,
         received: ReceivedTransaction,
     ) -> Result<(), QueryFailure> {
         let transaction = self.hashed(received)?;
@@ -233,7 +264,15 @@ impl Shared {
     }
 
     /// The state after a block, in that block's environment; of the latest block without a number.
-    async fn context(&self, at: Option<BlockNumber>) -> Result<QueryContext, QueryFailure> {
+    async fn context(&self, at: StateAt) -> Result<QueryContext, QueryFailure> {
+        match at {
+            StateAt::Latest => self.closed_context(None).await,
+            StateAt::Closed(number) => self.closed_context(Some(number)).await,
+            StateAt::Pending(base, pending) => self.pending_context(base, pending).await,
+        }
+    }
+
+    async fn closed_context(&self, at: Option<BlockNumber>) -> Result<QueryContext, QueryFailure> {
         if let Some(number) = at
             && let Some(context) = self.contexts.get(number)
         {
@@ -249,6 +288,30 @@ impl Shared {
         Ok(context)
     }
 
+    /// The state after the open blocks on top of block `base`, in the environment of the last one.
+    async fn pending_context(
+        &self,
+        base: BlockNumber,
+        pending: PendingJson,
+    ) -> Result<QueryContext, QueryFailure> {
+        if let Some(context) = self.contexts.pending(base, &pending) {
+            return Ok(context);
+        }
+        let block = self.stored_block(Some(base)).await?;
+        let before = self.values_after(&block);
+        let (classes, chain_id) = (self.classes.clone(), self.chain_id.clone());
+        let read = move || {
+            let (environment, values) = pending.read(base, before, &chain_id)?;
+            let context = QueryContext::new(BlockState::new(values, classes), environment)
+                .map_err(QueryFailure::Query)?;
+            Ok((pending, context))
+        };
+        let (pending, context) =
+            tokio::task::spawn_blocking(read).await.map_err(|_| QueryFailure::Panicked)??;
+        self.contexts.put_pending(base, pending, context.clone());
+        Ok(context)
+    }
+
     async fn stored_block(&self, at: Option<BlockNumber>) -> Result<StoredBlock, QueryFailure> {
         let selector = at.map_or(BlockSelector::Latest, BlockSelector::Number);
         self.store
@@ -259,8 +322,15 @@ impl Shared {
     }
 
     fn state_after(&self, block: &StoredBlock) -> BlockState {
-        let values =
-            StoredValues::new(self.store.clone(), self.values.clone(), block, self.runtime.clone());
-        BlockState::new(Arc::new(values), self.classes.clone())
+        BlockState::new(self.values_after(block), self.classes.clone())
+    }
+
+    fn values_after(&self, block: &StoredBlock) -> Arc<dyn StateValues> {
+        Arc::new(StoredValues::new(
+            self.store.clone(),
+            self.values.clone(),
+            block,
+            self.runtime.clone(),
+        ))
     }
 }

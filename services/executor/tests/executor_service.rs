@@ -421,7 +421,7 @@ async fn queries_read_any_closed_block() {
     stack.commit(1, &block.execution).await;
 
     let balance = |at: Option<u64>| wire::CallRequest {
-        at: Some(wire::StateAt { block_number: at }),
+        at: Some(wire::StateAt { block_number: at, pending: None }),
         contract_address: felt::felt_bytes(STRK_TOKEN_ADDRESS.0.key()),
         entry_point_selector: felt::felt_bytes(&selector_from_name("balance_of").0),
         calldata: vec![felt::felt_bytes(bob.address.0.key())],

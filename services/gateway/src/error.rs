@@ -16,9 +16,6 @@ pub enum RpcError {
     EntrypointNotFound,
     #[error("Block not found")]
     BlockNotFound,
-    /// The open block's state is in an executor's memory only.
-    #[error("Block not found")]
-    OpenStateUnavailable,
     #[error("Invalid transaction index in a block")]
     InvalidTransactionIndex,
     #[error("Class hash not found")]
@@ -144,7 +141,7 @@ impl RpcError {
             Self::NoTraceAvailable { .. } => 10,
             Self::ContractNotFound => 20,
             Self::EntrypointNotFound => 21,
-            Self::BlockNotFound | Self::OpenStateUnavailable => 24,
+            Self::BlockNotFound => 24,
             Self::InvalidTransactionIndex => 27,
             Self::ClassHashNotFound => 28,
             Self::TransactionHashNotFound | Self::TransactionRejected(_) => 29,
@@ -202,9 +199,6 @@ impl RpcError {
             | Self::CompilationFailed(text)
             | Self::Unexpected(text)
             | Self::InvalidParams(text) => Some(Value::String(text.clone())),
-            Self::OpenStateUnavailable => Some(Value::String(
-                "the state changes of the open block are known when it closes".to_owned(),
-            )),
             Self::TransactionRejected(reason) => Some(Value::String(format!("rejected: {reason}"))),
             Self::NotSupported(reason) => Some(Value::String((*reason).to_owned())),
             Self::Internal { operation } => Some(Value::String(format!("failed to {operation}"))),

@@ -14,6 +14,7 @@ use starknet_types_core::felt::Felt;
 use crate::classes::ClassIntake;
 use crate::error::RpcError;
 use crate::limits::Limits;
+use crate::open_state::{LastOpenState, StateView};
 use crate::pre_confirmed::PreConfirmed;
 use crate::rpc::block_id::{BlockId, BlockTag};
 
@@ -27,6 +28,7 @@ pub type ExecutorClient = ExecutorServiceClient<ServiceChannel>;
 pub struct Gateway {
     parts: Arc<GatewayParts>,
     classes: Arc<ClassIntake>,
+    open_state: Arc<LastOpenState>,
 }
 
 /// The pieces that [`Gateway::new`] puts together.
@@ -42,7 +44,7 @@ pub struct GatewayParts {
 impl Gateway {
     pub fn new(parts: GatewayParts) -> Self {
         let classes = Arc::new(ClassIntake::new(Arc::clone(&parts.objects), &parts.limits));
-        Self { parts: Arc::new(parts), classes }
+        Self { parts: Arc::new(parts), classes, open_state: Arc::default() }
     }
 
     pub fn chain_id(&self) -> &ChainId {
@@ -63,6 +65,10 @@ impl Gateway {
 
     pub fn classes(&self) -> &ClassIntake {
         &self.classes
+    }
+
+    pub fn last_open_state(&self) -> &LastOpenState {
+        &self.open_state
     }
 
     /// A client of its own: generated clients are called by `&mut`, and cloning one is cheap.
@@ -97,22 +103,23 @@ impl Gateway {
             .ok_or(RpcError::BlockNotFound)
     }
 
-    /// The closed block whose state an id stands for.
-    ///
-    /// The open block's state is in an executor's memory only, so `pre_confirmed` reads the latest closed
-    /// state, as nodes do whose view of the open block is empty.
-    pub async fn state_block(&self, id: BlockId) -> Result<BlockNumber, RpcError> {
+    /// The number of the latest block.
+    pub async fn head(&self) -> Result<BlockNumber, RpcError> {
+        let head = self.store().head().await;
+        let head = head.map_err(|error| RpcError::store("read the head", &error))?;
+        head.map(|head| head.number).ok_or(RpcError::BlockNotFound)
+    }
+
+    /// The state that an id stands for.
+    pub async fn state(&self, id: BlockId) -> Result<StateView, RpcError> {
         let selector = match id {
             BlockId::Hash(hash) => BlockSelector::Hash(BlockHash(hash)),
             BlockId::Number(number) => BlockSelector::Number(number),
             BlockId::Tag(BlockTag::L1Accepted) => BlockSelector::LatestAcceptedOnL1,
-            BlockId::Tag(BlockTag::Latest | BlockTag::PreConfirmed) => {
-                let head = self.store().head().await;
-                let head = head.map_err(|error| RpcError::store("read the head", &error))?;
-                return head.map(|head| head.number).ok_or(RpcError::BlockNotFound);
-            }
+            BlockId::Tag(BlockTag::Latest) => return self.head().await.map(StateView::Closed),
+            BlockId::Tag(BlockTag::PreConfirmed) => return StateView::pre_confirmed(self).await,
         };
-        self.closed_block(selector).await.map(|block| block.number())
+        self.closed_block(selector).await.map(|block| StateView::Closed(block.number()))
     }
 }
 

@@ -342,7 +342,6 @@ impl From<RpcError> for Status {
             RpcError::ContractNotFound
             | RpcError::EntrypointNotFound
             | RpcError::BlockNotFound
-            | RpcError::OpenStateUnavailable
             | RpcError::ClassHashNotFound
             | RpcError::TransactionHashNotFound
             | RpcError::TransactionRejected(_)

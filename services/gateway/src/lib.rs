@@ -16,8 +16,9 @@
 //! Where the specification leaves room, or this chain cannot do what it describes:
 //!
 //! * Felts are read with leading zeros too (wallets pad addresses); they are written without.
-//! * `pre_confirmed` reads the latest closed state in calls and state reads; nonces count the mempool in. The
-//!   state diff of the open block is refused ("block not found", with the reason as data).
+//! * At `pre_confirmed`, calls, estimates and state reads see everything that is executed, also in a block that
+//!   is being filled while the one before it is committed; the block itself is the first that is not committed.
+//!   Nonces count the mempool in.
 //! * A transaction that was rejected is "transaction hash not found", with the reason as data: 0.10 has no
 //!   status for it.
 //! * Messages from L1 are not executed yet: `starknet_estimateMessageFee` answers a contract error that says so.
@@ -35,6 +36,7 @@ mod grpc;
 mod http;
 mod limits;
 mod methods;
+mod open_state;
 mod params;
 mod pre_confirmed;
 pub mod rpc;

@@ -4,6 +4,7 @@ use sidereal_chain_store::{BlockSelector, StoredBlock, StoredReceipt, StoredTran
 use sidereal_execution::block::{BlockEnvironment, PROTOCOL_VERSION_NAME};
 use sidereal_proto::sequencer::GetPreConfirmedBlockRequest;
 use sidereal_proto::{payload, transaction as wire};
+use starknet_api::state::ThinStateDiff;
 
 use crate::error::RpcError;
 use crate::gateway::Gateway;
@@ -16,6 +17,8 @@ pub struct PreConfirmed {
     pub transactions: Vec<StoredTransaction>,
     /// One a transaction, in the same order.
     pub receipts: Vec<StoredReceipt>,
+    /// What they changed, and the block's opening.
+    pub state_diff: ThinStateDiff,
 }
 
 impl PreConfirmed {
@@ -59,7 +62,9 @@ impl PreConfirmed {
             );
             return Err(RpcError::Internal { operation: OPERATION });
         }
-        Ok(Self { header: open_header(&environment), transactions, receipts })
+        let state_diff =
+            payload::decode("state_diff_json", &block.state_diff_json).map_err(conversion)?;
+        Ok(Self { header: open_header(&environment), transactions, receipts, state_diff })
     }
 
     fn empty(parent: &StoredBlock) -> Self {
@@ -77,7 +82,8 @@ impl PreConfirmed {
             l1_da_mode: header.l1_da_mode.into(),
             starknet_version: PROTOCOL_VERSION_NAME.to_owned(),
         };
-        Self { header, transactions: Vec::new(), receipts: Vec::new() }
+        let (transactions, receipts) = (Vec::new(), Vec::new());
+        Self { header, transactions, receipts, state_diff: ThinStateDiff::default() }
     }
 }
 

@@ -89,6 +89,7 @@ fn refusal(status: &tonic::Status) -> RpcError {
         Some(SubmitError::InsufficientResources) => RpcError::InsufficientResourcesForValidate,
         Some(SubmitError::InsufficientBalance) => RpcError::InsufficientAccountBalance,
         Some(SubmitError::ValidationFailure) => RpcError::ValidationFailure(message),
+        Some(SubmitError::NonAccount) => RpcError::NonAccount,
         Some(SubmitError::ClassAlreadyDeclared) => RpcError::ClassAlreadyDeclared,
         Some(SubmitError::ReplacementUnderpriced) => RpcError::ReplacementTransactionUnderpriced,
         Some(SubmitError::FeeBelowMinimum) => RpcError::FeeBelowMinimum,

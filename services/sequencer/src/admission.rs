@@ -156,14 +156,30 @@ impl Admission {
         due: u64,
     ) -> Result<(), SubmitRefusal> {
         let Some(validator) = &self.validator else { return Ok(()) };
+        let transaction = &candidate.payload;
         if self.waits_for_its_account(candidate, due).await? {
-            return Ok(());
+            let open = self.shared.open().state();
+            return match open.filter(|open| open.deploys(&candidate.sender)) {
+                Some(open) => validator.validate_open(&open, transaction).await,
+                None => Ok(()),
+            };
         }
-        validator.validate(self.shared.head().number, &candidate.payload).await
+        // The state of the open blocks goes along with a query over it, so it is asked for its word only where it can
+        // have another one than the closed state: about what that refuses, from an account that they changed.
+        match validator.validate(self.shared.head().number, transaction).await {
+            Err(SubmitRefusal::Invalid(rejection)) => {
+                let open = self.shared.open().state();
+                match open.filter(|open| open.concerns(&candidate.sender)) {
+                    Some(open) => validator.validate_open(&open, transaction).await,
+                    None => Err(SubmitRefusal::Invalid(rejection)),
+                }
+            }
+            validated => validated,
+        }
     }
 
     /// A wallet deploys its account and sends the first transaction at once. The account's code cannot be asked before
-    /// the block with the deployment is closed, so this one transaction goes without; see `starknet_addInvokeTransaction`.
+    /// the deployment is executed, so this one transaction goes without; see `starknet_addInvokeTransaction`.
     async fn waits_for_its_account(
         &self,
         candidate: &Candidate<BlockTransaction>,

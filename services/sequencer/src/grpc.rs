@@ -5,9 +5,10 @@ use sidereal_execution::outcome::TransactionReceipt;
 use sidereal_proto::sequencer::sequencer_service_server::SequencerService;
 use sidereal_proto::sequencer::{
     GetPendingNonceRequest, GetPendingNonceResponse, GetPreConfirmedBlockRequest,
-    GetPreConfirmedBlockResponse, GetTransactionStatusRequest, GetTransactionStatusResponse,
-    SubmitError, SubmitTransactionRequest, SubmitTransactionResponse,
-    get_pre_confirmed_block_response,
+    GetPreConfirmedBlockResponse, GetPreConfirmedStateRequest, GetPreConfirmedStateResponse,
+    GetTransactionStatusRequest, GetTransactionStatusResponse, SubmitError,
+    SubmitTransactionRequest, SubmitTransactionResponse, get_pre_confirmed_block_response,
+    get_pre_confirmed_state_response,
 };
 use sidereal_proto::types::{self, ExecutionStatus, FinalityStatus};
 use sidereal_proto::{felt, payload, transaction};
@@ -129,8 +130,25 @@ impl SequencerService for SequencerApi {
             environment_json: payload::encode("environment_json", &**environment)?,
             transactions,
             receipts_json,
+            state_diff_json: open.changes.json()?.to_vec(),
         };
         Ok(Response::new(GetPreConfirmedBlockResponse { block: Some(block) }))
+    }
+
+    async fn get_pre_confirmed_state(
+        &self,
+        _request: Request<GetPreConfirmedStateRequest>,
+    ) -> Result<Response<GetPreConfirmedStateResponse>, Status> {
+        let open = self.shared.open().state();
+        let Some(open) = open else {
+            return Ok(Response::new(GetPreConfirmedStateResponse { state: None }));
+        };
+        let state = get_pre_confirmed_state_response::State {
+            base_number: open.base.0,
+            environment_json: payload::encode("environment_json", &*open.environment)?,
+            state_diffs_json: open.diffs_json()?,
+        };
+        Ok(Response::new(GetPreConfirmedStateResponse { state: Some(state) }))
     }
 
     async fn get_pending_nonce(

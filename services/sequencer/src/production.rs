@@ -12,13 +12,13 @@ mod open_block;
 mod open_block_properties;
 mod parent;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sidereal_chain_store::{ChainStore, ChainStoreError, Head, Removal};
 use sidereal_execution::limits::BlockLimits;
-use sidereal_execution::outcome::{BlockExecution, Rejection, TransactionOutcome};
+use sidereal_execution::outcome::{BlockExecution, Rejection};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_service::{Readiness, RetryPolicy, Shutdown, Waker, error_chain};
 use tokio::time::Instant;
@@ -26,12 +26,12 @@ use tokio::time::Instant;
 pub use close::{BLOCK_CLOSED, CommitError, Committer, rejection_removal, stored_receipt};
 pub use environment::{ChainRules, EnvironmentError};
 pub use executor::{Executor, StreamError, Unreadable};
-pub use open_block::{Answer, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
+pub use open_block::{Answer, Change, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
 pub use parent::{Committing, Execution, Parent};
 
 use crate::clock::now_ms;
 use crate::mempool::Disposition;
-use crate::shared::{PreConfirmedBlock, Shared};
+use crate::shared::{PreConfirmedBlock, Shared, SharedDiff};
 
 /// Transactions in one message to the executor.
 const MESSAGE_TRANSACTIONS: usize = 32;
@@ -182,20 +182,22 @@ impl Producer {
         parent: &mut Parent,
         present: &mut usize,
     ) -> Result<(), ProductionError> {
-        self.shared.open().filling = Some(PreConfirmedBlock {
-            environment: Arc::new(open.environment().clone()),
-            included: Vec::new(),
-            rejected: HashMap::new(),
-        });
+        self.shared.open().filling = Some(PreConfirmedBlock::new(open.environment().clone()));
         let mut rejections = Vec::new();
         let driven = self.drive_to_end(&mut open, parent, present, &mut rejections).await?;
-        let view = self.shared.open().filling.take();
+        {
+            let mut blocks = self.shared.open();
+            let view = blocks.filling.take();
+            // At once: who looks in between must not find the block gone.
+            if matches!(driven, Driven::Closed { .. }) {
+                blocks.committing = view;
+            }
+        }
         let (parent_head, execution, id, reason) = match driven {
             Driven::Stopped => return Ok(()),
             Driven::Abandoned => return self.record(&rejections).await,
             Driven::Closed { parent, execution, id, reason } => (parent, execution, id, reason),
         };
-        self.shared.open().committing = view;
         let environment = &execution.environment;
         let (number, timestamp) = (environment.number, environment.timestamp);
         let opened_at_ms = open.opened_at_ms();
@@ -332,8 +334,10 @@ impl Producer {
         answer: executor::Answer,
         rejections: &mut Vec<Rejection>,
     ) -> Result<(), DriveError> {
-        let (outcomes, block_full): (Vec<TransactionOutcome>, bool) = match answer {
-            executor::Answer::Outcomes { outcomes, block_full } => (outcomes, block_full),
+        let (outcomes, block_full, state_diff) = match answer {
+            executor::Answer::Outcomes { outcomes, block_full, state_diff } => {
+                (outcomes, block_full, state_diff)
+            }
             executor::Answer::Closed(..) => {
                 let block = open.environment().number;
                 return Err(Disagreement::UnaskedAnswer { block }.into());
@@ -360,8 +364,14 @@ impl Producer {
                 self.rejected(rejection, rejections);
             }
         }
+        let change = open.changed(state_diff);
         if let Some(view) = &mut self.shared.open().filling {
             view.included = open.included().to_vec();
+            match change {
+                Change::More(changes) => view.changes.extend(&changes),
+                Change::All(changes) => view.changes = SharedDiff::new(*changes),
+                Change::Nothing => {}
+            }
         }
         Ok(())
     }

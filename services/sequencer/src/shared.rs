@@ -1,13 +1,20 @@
 //! What admission, block production and the API see of each other.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sidereal_chain_store::Head;
-use sidereal_execution::block::BlockEnvironment;
+use sidereal_execution::block::{BlockEnvironment, STRK_TOKEN_ADDRESS};
+use sidereal_execution::engine::opening_changes;
 use sidereal_execution::outcome::{Rejection, TransactionReceipt};
+use sidereal_execution::state::extend_diff;
 use sidereal_execution::transaction::BlockTransaction;
+use sidereal_proto::{ConversionError, payload};
 use sidereal_service::Waker;
+use starknet_api::abi::abi_utils::get_fee_token_var_address;
+use starknet_api::block::BlockNumber;
+use starknet_api::core::ContractAddress;
+use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::TransactionHash;
 use tokio::sync::watch;
 
@@ -22,15 +29,96 @@ pub struct PreConfirmedBlock {
     pub included: Vec<(Arc<BlockTransaction>, Arc<TransactionReceipt>)>,
     /// What was rejected since it was opened. Durable only with the block.
     pub rejected: HashMap<TransactionHash, Rejection>,
+    /// What `included` changed, and the block's opening.
+    pub changes: SharedDiff,
 }
 
 impl PreConfirmedBlock {
+    /// A block with nothing in it.
+    pub fn new(environment: BlockEnvironment) -> Self {
+        Self {
+            changes: SharedDiff::new(opening_changes(&environment)),
+            environment: Arc::new(environment),
+            included: Vec::new(),
+            rejected: HashMap::new(),
+        }
+    }
+
     /// The transaction with its receipt, if it is in the block.
     pub fn find(
         &self,
         hash: &TransactionHash,
     ) -> Option<&(Arc<BlockTransaction>, Arc<TransactionReceipt>)> {
         self.included.iter().find(|(transaction, _)| transaction.hash == *hash)
+    }
+}
+
+/// A state diff that grows, and its JSON: written when somebody asks for it, and then shared until it grows again.
+#[derive(Clone, Debug, Default)]
+pub struct SharedDiff {
+    diff: Arc<ThinStateDiff>,
+    json: Arc<OnceLock<Arc<Vec<u8>>>>,
+}
+
+impl SharedDiff {
+    /// With these changes.
+    pub fn new(diff: ThinStateDiff) -> Self {
+        Self { diff: Arc::new(diff), json: Arc::default() }
+    }
+
+    /// The changes.
+    pub fn diff(&self) -> &ThinStateDiff {
+        &self.diff
+    }
+
+    /// Adds changes that came later. Copies what is there only while somebody holds it.
+    pub fn extend(&mut self, later: &ThinStateDiff) {
+        extend_diff(Arc::make_mut(&mut self.diff), later);
+        self.json = Arc::default();
+    }
+
+    /// Its JSON.
+    pub fn json(&self) -> Result<Arc<Vec<u8>>, ConversionError> {
+        if let Some(json) = self.json.get() {
+            return Ok(Arc::clone(json));
+        }
+        let json = Arc::new(payload::encode("state_diff_json", &*self.diff)?);
+        Ok(Arc::clone(self.json.get_or_init(|| json)))
+    }
+}
+
+/// The state after everything that is executed.
+#[derive(Clone, Debug)]
+pub struct OpenState {
+    /// The last block in the store.
+    pub base: BlockNumber,
+    /// Of the last open block.
+    pub environment: Arc<BlockEnvironment>,
+    /// What the open blocks changed, in their order; at least one.
+    pub changes: Vec<SharedDiff>,
+}
+
+impl OpenState {
+    /// Whether the open blocks changed what an account's validation reads: its own values, and its balance.
+    pub fn concerns(&self, account: &ContractAddress) -> bool {
+        let balance = get_fee_token_var_address(*account);
+        self.changes.iter().map(SharedDiff::diff).any(|diff| {
+            let paid = diff.storage_diffs.get(&*STRK_TOKEN_ADDRESS);
+            diff.nonces.contains_key(account)
+                || diff.storage_diffs.contains_key(account)
+                || diff.deployed_contracts.contains_key(account)
+                || paid.is_some_and(|entries| entries.contains_key(&balance))
+        })
+    }
+
+    /// Whether one of the open blocks deployed the contract, or gave it another class.
+    pub fn deploys(&self, contract: &ContractAddress) -> bool {
+        self.changes.iter().any(|changes| changes.diff().deployed_contracts.contains_key(contract))
+    }
+
+    /// The changes as they travel.
+    pub fn diffs_json(&self) -> Result<Vec<Vec<u8>>, ConversionError> {
+        self.changes.iter().map(|changes| Ok(changes.json()?.to_vec())).collect()
     }
 }
 
@@ -52,6 +140,16 @@ impl OpenBlocks {
     /// The one after the last block in the store.
     pub fn first(&self) -> Option<&PreConfirmedBlock> {
         self.iter().next()
+    }
+
+    /// The state after all of them; `None` if there are none.
+    pub fn state(&self) -> Option<OpenState> {
+        let last = self.iter().last()?;
+        Some(OpenState {
+            base: self.first()?.environment.number.prev()?,
+            environment: Arc::clone(&last.environment),
+            changes: self.iter().map(|block| block.changes.clone()).collect(),
+        })
     }
 }
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sidereal_object_store::ObjectKey;
-use starknet_api::block::BlockNumber;
 use starknet_api::core::ClassHash;
 
-use super::state::class_hash;
 use crate::classes::{blocking, read_stored};
 use crate::error::RpcError;
 use crate::gateway::Gateway;
+use crate::open_state::StateView;
 use crate::params::Arguments;
 use crate::rpc::class::SierraClass;
 use crate::rpc::number::{AddressHex, FeltHex};
@@ -24,8 +23,8 @@ pub async fn class(
 ) -> Result<SierraClass, RpcError> {
     let id = arguments.required(0)?;
     let class: FeltHex = arguments.required(1)?;
-    let block = gateway.state_block(id).await?;
-    declared_class(&gateway, ClassHash(class.0), block).await
+    let state = gateway.state(id).await?;
+    declared_class(&gateway, ClassHash(class.0), &state).await
 }
 
 pub async fn class_at(
@@ -34,17 +33,17 @@ pub async fn class_at(
 ) -> Result<SierraClass, RpcError> {
     let id = arguments.required(0)?;
     let AddressHex(address) = arguments.required(1)?;
-    let block = gateway.state_block(id).await?;
-    let class = class_hash(&gateway, &address, block).await?;
-    declared_class(&gateway, class, block).await
+    let state = gateway.state(id).await?;
+    let class = state.class_hash(&gateway, &address).await?;
+    declared_class(&gateway, class, &state).await
 }
 
 async fn declared_class(
     gateway: &Gateway,
     class: ClassHash,
-    block: BlockNumber,
+    state: &StateView,
 ) -> Result<SierraClass, RpcError> {
-    check_declared(gateway, class, Some(block)).await?;
+    state.check_declared(gateway, &class).await?;
     let key = ObjectKey::sierra_class(class.0);
     let json = stored(gateway, &key).await?;
     blocking("parse a class", move || serde_json::from_slice(&json))
@@ -57,7 +56,10 @@ pub async fn compiled_casm(
     mut arguments: Arguments,
 ) -> Result<Value, RpcError> {
     let class: FeltHex = arguments.required(0)?;
-    check_declared(&gateway, ClassHash(class.0), None).await?;
+    let declared = gateway.store().declared_class(&ClassHash(class.0)).await;
+    declared
+        .map_err(|error| RpcError::store("find a class", &error))?
+        .ok_or(RpcError::ClassHashNotFound)?;
     let json = stored(&gateway, &ObjectKey::casm_class(class.0)).await?;
     let casm = blocking("parse a class", move || serde_json::from_slice::<Value>(&json))
         .await?
@@ -77,21 +79,6 @@ fn specified_casm(mut casm: Value) -> Value {
         object.remove("pythonic_hints");
     }
     casm
-}
-
-/// Checks that a class is declared, up to `block` when one is given.
-async fn check_declared(
-    gateway: &Gateway,
-    class: ClassHash,
-    block: Option<BlockNumber>,
-) -> Result<(), RpcError> {
-    let declared = gateway.store().declared_class(&class).await;
-    let declared = declared.map_err(|error| RpcError::store("find a class", &error))?;
-    let declared = declared.ok_or(RpcError::ClassHashNotFound)?;
-    if block.is_some_and(|block| declared.block_number > block) {
-        return Err(RpcError::ClassHashNotFound);
-    }
-    Ok(())
 }
 
 async fn stored(gateway: &Gateway, key: &ObjectKey) -> Result<Vec<u8>, RpcError> {

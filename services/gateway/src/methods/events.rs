@@ -77,7 +77,7 @@ async fn bound(gateway: &Gateway, id: Option<BlockId>) -> Result<Bound, RpcError
         Some(BlockId::Tag(BlockTag::PreConfirmed)) => Bound::Open,
         // A number is a bound, not a block: a range may reach beyond the head.
         Some(BlockId::Number(number)) => Bound::Closed(number),
-        Some(id) => Bound::Closed(gateway.state_block(id).await?),
+        Some(id) => Bound::Closed(gateway.state(id).await?.base()),
     })
 }
 

@@ -1,16 +1,14 @@
-//! Calls, estimates and simulations: an executor runs them, over the state of a closed block.
+//! Calls, estimates and simulations: an executor runs them, over the state that the block id stands for.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
-use sidereal_proto::executor::{CallRequest, SimulateRequest, StateAt};
+use sidereal_proto::executor::{CallRequest, SimulateRequest};
 use sidereal_proto::types::Transaction as WireTransaction;
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
-use starknet_api::block::BlockNumber;
 
-use super::state::class_hash;
 use super::traces::specified_trace;
 use crate::error::{ExecutionFailure, RpcError};
 use crate::gateway::Gateway;
@@ -31,9 +29,9 @@ pub async fn call(
     let request: FunctionCall = arguments.required(0)?;
     let id = arguments.required(1)?;
     bounded_calldata(&gateway, "request.calldata", request.calldata.len())?;
-    let block = gateway.state_block(id).await?;
+    let state = gateway.state(id).await?;
     let request = CallRequest {
-        at: Some(state_at(block)),
+        at: Some(state.wire()),
         contract_address: wire_felt::felt_bytes(request.contract_address.0.0.key()),
         entry_point_selector: wire_felt::felt_bytes(&request.entry_point_selector.0),
         calldata: request.calldata.iter().map(|felt| wire_felt::felt_bytes(&felt.0)).collect(),
@@ -56,9 +54,9 @@ pub async fn estimate_fee(
     let transactions = broadcasts(&gateway, &mut arguments, 0, "request")?;
     let flags: Vec<EstimateFlag> = arguments.required(1)?;
     let id = arguments.required(2)?;
-    let block = gateway.state_block(id).await?;
+    let state = gateway.state(id).await?;
     let request = SimulateRequest {
-        at: Some(state_at(block)),
+        at: Some(state.wire()),
         transactions: wire_transactions(&gateway, transactions).await?,
         skip_validate: flags.contains(&EstimateFlag::SkipValidate),
         // The bounds of a transaction that is being estimated are not known yet.
@@ -90,9 +88,9 @@ pub async fn simulate(
             "RETURN_INITIAL_READS is not supported: executors do not answer what was read";
         return Err(RpcError::invalid("simulation_flags", problem));
     }
-    let block = gateway.state_block(id).await?;
+    let state = gateway.state(id).await?;
     let request = SimulateRequest {
-        at: Some(state_at(block)),
+        at: Some(state.wire()),
         transactions: wire_transactions(&gateway, transactions).await?,
         skip_validate: flags.contains(&SimulationFlag::SkipValidate),
         skip_fee_charge: flags.contains(&SimulationFlag::SkipFeeCharge),
@@ -121,8 +119,8 @@ pub async fn estimate_message_fee(
     let message: MessageFromL1 = arguments.required(0)?;
     let id = arguments.required(1)?;
     bounded_calldata(&gateway, "message.payload", message.payload.len())?;
-    let block = gateway.state_block(id).await?;
-    class_hash(&gateway, &message.to_address.0, block).await?;
+    let state = gateway.state(id).await?;
+    state.class_hash(&gateway, &message.to_address.0).await?;
     Err(RpcError::ContractError {
         revert_error: ExecutionFailure::Message(
             "messages from L1 are not executed by this chain yet".to_owned(),
@@ -234,10 +232,6 @@ async fn run(
         return Err(RpcError::Internal { operation });
     }
     Ok(simulated)
-}
-
-pub fn state_at(block: BlockNumber) -> StateAt {
-    StateAt { block_number: Some(block.0) }
 }
 
 fn fee_estimate(estimate: &sidereal_execution::query::FeeEstimate) -> FeeEstimate {

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use sidereal_chain_store::{ChainStore, ChainStoreError};
+use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError, StoredBlock};
 use sidereal_patricia::state::StateRoots;
 use sidereal_proto::felt as wire_felt;
 use sidereal_proto::sequencer::GetPendingNonceRequest;
 use starknet_api::block::BlockNumber;
-use starknet_api::core::{ClassHash, ContractAddress};
+use starknet_api::core::ContractAddress;
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
 
 use crate::error::RpcError;
 use crate::gateway::{Gateway, Resolved};
+use crate::open_state::{StateView, in_the_store};
 use crate::params::Arguments;
+use crate::pre_confirmed::PreConfirmed;
 use crate::rpc::block_id::{BlockId, BlockTag};
 use crate::rpc::number::{AddressHex, FeltHex, StorageKeyHex};
 use crate::rpc::state::{
@@ -34,10 +36,18 @@ pub async fn state_update(
             format!("more than {limit} addresses"),
         ));
     }
-    let block = match gateway.resolve(id).await? {
-        Resolved::Closed(block) => block,
-        Resolved::PreConfirmed(_) => return Err(RpcError::OpenStateUnavailable),
+    let mut update = match gateway.resolve(id).await? {
+        Resolved::Closed(block) => closed_update(&gateway, &block).await?,
+        Resolved::PreConfirmed(open) => open_update(&gateway, &open).await?,
     };
+    if let Some(contracts) = contracts {
+        let wanted: Vec<Felt> = contracts.iter().map(|address| *address.0.0.key()).collect();
+        update.state_diff = update.state_diff.restricted_to(&wanted);
+    }
+    Ok(update)
+}
+
+async fn closed_update(gateway: &Gateway, block: &StoredBlock) -> Result<StateUpdate, RpcError> {
     let number = block.number();
     let diff = gateway.store().state_diff(number).await;
     let diff = diff
@@ -46,23 +56,38 @@ pub async fn state_update(
     let old_root = match number.prev() {
         None => StateRoots::default().global_root(),
         Some(parent) => {
-            let parent = sidereal_chain_store::BlockSelector::Number(parent);
-            gateway.closed_block(parent).await?.header.state_root
+            gateway.closed_block(BlockSelector::Number(parent)).await?.header.state_root
         }
     };
-    let mut diff = state_diff(gateway.store(), &diff, number)
-        .await
-        .map_err(|error| RpcError::store("read replaced classes", &error))?;
-    if let Some(contracts) = contracts {
-        let wanted: Vec<Felt> = contracts.iter().map(|address| *address.0.0.key()).collect();
-        diff = diff.restricted_to(&wanted);
-    }
     Ok(StateUpdate {
         block_hash: Some(FeltHex(block.hash.0)),
         old_root: FeltHex(old_root.0),
         new_root: Some(FeltHex(block.header.state_root.0)),
-        state_diff: diff,
+        state_diff: written_diff(gateway, &diff, number).await?,
     })
+}
+
+/// What the open block changed so far. What is written only when it closes (the aliases of keys) is not in it, and a
+/// value that was changed and changed back is.
+async fn open_update(gateway: &Gateway, open: &PreConfirmed) -> Result<StateUpdate, RpcError> {
+    let number = BlockNumber(open.header.block_number);
+    let parent = number.prev().ok_or(RpcError::Internal { operation: "find the open block" })?;
+    let parent = in_the_store(gateway, parent).await?;
+    Ok(StateUpdate {
+        block_hash: None,
+        old_root: FeltHex(parent.header.state_root.0),
+        new_root: None,
+        state_diff: written_diff(gateway, &open.state_diff, number).await?,
+    })
+}
+
+async fn written_diff(
+    gateway: &Gateway,
+    diff: &ThinStateDiff,
+    block: BlockNumber,
+) -> Result<StateDiff, RpcError> {
+    let written = state_diff(gateway.store(), diff, block).await;
+    written.map_err(|error| RpcError::store("read replaced classes", &error))
 }
 
 /// Writes a state diff. Which of the contracts with a new class were replaced and which deployed is read
@@ -138,46 +163,37 @@ pub async fn storage_at(
     let StorageKeyHex(key) = arguments.required(1)?;
     let id = arguments.required(2)?;
     let flags: Option<Vec<StorageResponseFlag>> = arguments.optional(3)?;
-    let block = gateway.state_block(id).await?;
-    let value = gateway.store().storage_at(&address, &key, block).await;
-    let value = FeltHex(value.map_err(|error| RpcError::store("read a storage cell", &error))?);
+    let state = gateway.state(id).await?;
+    let (value, changed_in) = state.storage(&gateway, &address, &key).await?;
+    let value = FeltHex(value);
     // Contracts 1 and 2 are the protocol's own: they have storage and no class.
     if value.0 == Felt::ZERO && *address.0.key() > Felt::TWO {
-        class_hash(&gateway, &address, block).await?;
+        state.class_hash(&gateway, &address).await?;
     }
     if !flags.is_some_and(|flags| flags.contains(&StorageResponseFlag::IncludeLastUpdateBlock)) {
         return Ok(StorageValue::Plain(value));
     }
-    let last_update_block = last_update(&gateway, &address, &key, block).await?;
+    let last_update_block = match changed_in {
+        Some(open) => open,
+        None => last_update(&gateway, &address, &key, state.base()).await?,
+    };
     Ok(StorageValue::WithLastUpdate { value, last_update_block })
 }
 
 pub async fn nonce(gateway: Arc<Gateway>, mut arguments: Arguments) -> Result<FeltHex, RpcError> {
     let id = arguments.required(0)?;
     let AddressHex(address) = arguments.required(1)?;
-    let block = gateway.state_block(id).await?;
     if id == BlockId::Tag(BlockTag::PreConfirmed) {
-        return pending_nonce(&gateway, &address, block).await;
+        return pending_nonce(&gateway, &address).await;
     }
-    class_hash(&gateway, &address, block).await?;
-    closed_nonce(&gateway, &address, block).await
-}
-
-async fn closed_nonce(
-    gateway: &Gateway,
-    address: &ContractAddress,
-    block: BlockNumber,
-) -> Result<FeltHex, RpcError> {
-    let nonce = gateway.store().nonce_at(address, block).await;
+    let state = gateway.state(id).await?;
+    state.class_hash(&gateway, &address).await?;
+    let nonce = gateway.store().nonce_at(&address, state.base()).await;
     nonce.map(|nonce| FeltHex(nonce.0)).map_err(|error| RpcError::store("read a nonce", &error))
 }
 
 /// The nonce for the account's next transaction, those in the mempool counted in.
-async fn pending_nonce(
-    gateway: &Gateway,
-    address: &ContractAddress,
-    head: BlockNumber,
-) -> Result<FeltHex, RpcError> {
+async fn pending_nonce(gateway: &Gateway, address: &ContractAddress) -> Result<FeltHex, RpcError> {
     const OPERATION: &str = "read a pending nonce";
     let request = GetPendingNonceRequest { address: wire_felt::felt_bytes(address.0.key()) };
     let answer = gateway
@@ -190,7 +206,7 @@ async fn pending_nonce(
         .map_err(|error| RpcError::internal(OPERATION, &error))?;
     if nonce == Felt::ZERO {
         // Nobody has sent anything from there: then it must at least exist.
-        class_hash(gateway, address, head).await?;
+        StateView::pre_confirmed(gateway).await?.class_hash(gateway, address).await?;
     }
     Ok(FeltHex(nonce))
 }
@@ -201,20 +217,8 @@ pub async fn class_hash_at(
 ) -> Result<FeltHex, RpcError> {
     let id = arguments.required(0)?;
     let AddressHex(address) = arguments.required(1)?;
-    let block = gateway.state_block(id).await?;
-    class_hash(&gateway, &address, block).await.map(|class| FeltHex(class.0))
-}
-
-/// The class of a contract that exists after `block`.
-pub async fn class_hash(
-    gateway: &Gateway,
-    address: &ContractAddress,
-    block: BlockNumber,
-) -> Result<ClassHash, RpcError> {
-    let class = gateway.store().class_hash_at(address, block).await;
-    class
-        .map_err(|error| RpcError::store("read a contract's class", &error))?
-        .ok_or(RpcError::ContractNotFound)
+    let state = gateway.state(id).await?;
+    state.class_hash(&gateway, &address).await.map(|class| FeltHex(class.0))
 }
 
 /// The block of the last change of a storage cell up to `block`; 0 when it never changed. The store keeps

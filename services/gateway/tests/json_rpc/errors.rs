@@ -17,7 +17,6 @@ fn codes_and_messages_are_those_of_the_specification() {
         RpcError::ContractNotFound,
         RpcError::EntrypointNotFound,
         RpcError::BlockNotFound,
-        RpcError::OpenStateUnavailable,
         RpcError::InvalidTransactionIndex,
         RpcError::ClassHashNotFound,
         RpcError::TransactionRejected(text()),

@@ -21,12 +21,14 @@ use sidereal_proto::sequencer::sequencer_service_server::{
 };
 use sidereal_proto::sequencer::{
     GetPendingNonceRequest, GetPendingNonceResponse, GetPreConfirmedBlockRequest,
-    GetPreConfirmedBlockResponse, GetTransactionStatusRequest, GetTransactionStatusResponse,
-    SubmitError, SubmitTransactionRequest, SubmitTransactionResponse,
-    get_pre_confirmed_block_response,
+    GetPreConfirmedBlockResponse, GetPreConfirmedStateRequest, GetPreConfirmedStateResponse,
+    GetTransactionStatusRequest, GetTransactionStatusResponse, SubmitError,
+    SubmitTransactionRequest, SubmitTransactionResponse, get_pre_confirmed_block_response,
+    get_pre_confirmed_state_response,
 };
 use sidereal_proto::types::{ExecutionStatus, FinalityStatus, TransactionStatus};
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
+use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -36,6 +38,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 #[derive(Default)]
 pub struct SequencerState {
     pub open: Option<(BlockEnvironment, Vec<(StoredTransaction, StoredReceipt)>)>,
+    /// What the open block changed.
+    pub changes: ThinStateDiff,
+    /// The block that is being filled while `open` is committed.
+    pub filling: Option<(BlockEnvironment, ThinStateDiff)>,
     pub waiting: Vec<StoredTransaction>,
     pub rejected: HashMap<Felt, String>,
     /// What the next submission is refused with.
@@ -128,9 +134,29 @@ impl SequencerService for Sequencer {
                     .iter()
                     .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
                     .collect(),
+                state_diff_json: payload::encode("state_diff_json", &state.changes).unwrap(),
             }
         });
         Ok(Response::new(GetPreConfirmedBlockResponse { block }))
+    }
+
+    async fn get_pre_confirmed_state(
+        &self,
+        _: Request<GetPreConfirmedStateRequest>,
+    ) -> Result<Response<GetPreConfirmedStateResponse>, Status> {
+        let state = self.0.lock().unwrap();
+        let diff = |diff| payload::encode("state_diffs_json", diff).unwrap();
+        let open = state.open.as_ref().map(|(environment, _)| {
+            let mut state_diffs_json = vec![diff(&state.changes)];
+            state_diffs_json.extend(state.filling.iter().map(|(_, changes)| diff(changes)));
+            let last = state.filling.as_ref().map_or(environment, |(filling, _)| filling);
+            get_pre_confirmed_state_response::State {
+                base_number: environment.number.0 - 1,
+                environment_json: payload::encode("environment_json", last).unwrap(),
+                state_diffs_json,
+            }
+        });
+        Ok(Response::new(GetPreConfirmedStateResponse { state: open }))
     }
 
     async fn get_pending_nonce(
@@ -146,6 +172,7 @@ impl SequencerService for Sequencer {
 #[derive(Default)]
 pub struct ExecutorState {
     pub refuse: Option<QueryError>,
+    pub calls: Vec<CallRequest>,
     pub simulations: Vec<SimulateRequest>,
 }
 
@@ -219,7 +246,10 @@ impl ExecutorService for Executor {
     /// Answers the calldata.
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
         self.refusal()?;
-        Ok(Response::new(CallResponse { result: request.into_inner().calldata }))
+        let request = request.into_inner();
+        let result = request.calldata.clone();
+        self.0.lock().unwrap().calls.push(request);
+        Ok(Response::new(CallResponse { result }))
     }
 
     async fn simulate(

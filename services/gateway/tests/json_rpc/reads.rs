@@ -121,9 +121,6 @@ async fn the_open_block() {
     let found =
         stack.result("starknet_getTransactionByBlockIdAndIndex", json!(["pre_confirmed", 0])).await;
     assert_eq!(found["transaction_hash"], "0x3001");
-    let (code, data) = stack.error("starknet_getStateUpdate", json!(["pre_confirmed"])).await;
-    assert_eq!(code, 24);
-    assert!(data.unwrap().as_str().unwrap().contains("when it closes"));
     stack.sequencer.0.lock().unwrap().pending_nonce = felt(9);
     let nonce = json!(["pre_confirmed", hex(ACCOUNT)]);
     assert_eq!(stack.result("starknet_getNonce", nonce).await, "0x9");

@@ -126,6 +126,7 @@ impl SubmitRefusal {
                 RejectionReason::InsufficientBalance => WireReason::InsufficientBalance,
                 RejectionReason::ClassAlreadyDeclared => WireReason::ClassAlreadyDeclared,
                 RejectionReason::InvalidClass => WireReason::CompiledClassHashMismatch,
+                RejectionReason::NotAnAccount => WireReason::NonAccount,
                 RejectionReason::ValidationFailed
                 | RejectionReason::InvalidAccount
                 | RejectionReason::TooLarge

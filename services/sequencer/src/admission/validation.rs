@@ -7,8 +7,9 @@ use std::time::Duration;
 use sidereal_execution::outcome::{Rejection, RejectionReason};
 use sidereal_execution::query::QueryError;
 use sidereal_execution::transaction::BlockTransaction;
-use sidereal_proto::executor::{StateAt, ValidateRequest};
+use sidereal_proto::executor::{PendingState, StateAt, ValidateRequest};
 use sidereal_proto::transaction::to_wire;
+use sidereal_proto::{ConversionError, payload};
 use sidereal_service::ErrorClass;
 use starknet_api::block::BlockNumber;
 use starknet_api::transaction::TransactionHash;
@@ -16,6 +17,7 @@ use tonic::{Request, Status};
 
 use super::SubmitRefusal;
 use crate::production::Executor;
+use crate::shared::OpenState;
 
 /// Spreads validations over the executors, and goes on to the next one when one is out of reach.
 #[derive(Clone, Debug)]
@@ -37,17 +39,42 @@ impl Validator {
         head: BlockNumber,
         transaction: &BlockTransaction,
     ) -> Result<(), SubmitRefusal> {
+        let at = StateAt { block_number: Some(head.0), pending: None };
+        self.validate_at(at, transaction).await
+    }
+
+    /// Runs the account's validation over the state of the open blocks.
+    pub async fn validate_open(
+        &self,
+        open: &OpenState,
+        transaction: &BlockTransaction,
+    ) -> Result<(), SubmitRefusal> {
+        let unwritable = |error: ConversionError| SubmitRefusal::Executor(Box::new(error.into()));
+        let pending = PendingState {
+            environment_json: payload::encode("environment_json", &*open.environment)
+                .map_err(unwritable)?,
+            state_diffs_json: open.diffs_json().map_err(unwritable)?,
+        };
+        let at = StateAt { block_number: Some(open.base.0), pending: Some(pending) };
+        self.validate_at(at, transaction).await
+    }
+
+    async fn validate_at(
+        &self,
+        at: StateAt,
+        transaction: &BlockTransaction,
+    ) -> Result<(), SubmitRefusal> {
         let wire = to_wire(&transaction.hash, &transaction.transaction).map_err(|error| {
             SubmitRefusal::Executor(Box::new(Status::internal(error.to_string())))
         })?;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut failed = Status::unavailable("no executor is configured");
         for offset in 0..self.executors.len() {
-            let at = first.wrapping_add(offset) % self.executors.len();
-            let Some(executor) = self.executors.get(at) else { continue };
+            let turn = first.wrapping_add(offset) % self.executors.len();
+            let Some(executor) = self.executors.get(turn) else { continue };
             let mut request = Request::new(ValidateRequest {
                 transaction: Some(wire.clone()),
-                at: Some(StateAt { block_number: Some(head.0) }),
+                at: Some(at.clone()),
             });
             request.set_timeout(self.timeout);
             match executor.client().validate(request).await {

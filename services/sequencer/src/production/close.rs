@@ -360,6 +360,7 @@ pub fn rejection_removal(rejection: &Rejection) -> Removal {
         Reason::ClassAlreadyDeclared => "class_already_declared",
         Reason::InvalidClass => "invalid_class",
         Reason::InvalidAccount => "invalid_account",
+        Reason::NotAnAccount => "not_an_account",
         Reason::TooLarge => "too_large",
         Reason::Malformed => "malformed",
         Reason::ConstructorFailed => "constructor_failed",

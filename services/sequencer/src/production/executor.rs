@@ -13,6 +13,7 @@ use sidereal_proto::{ConversionError, felt, payload, transaction};
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, GrpcError, ServiceChannel, channel};
 use starknet_api::block::BlockHash;
+use starknet_api::state::ThinStateDiff;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -98,7 +99,12 @@ pub enum Unreadable {
 #[derive(Debug)]
 pub enum Answer {
     /// Outcomes, in order; whether nothing more fits after them.
-    Outcomes { outcomes: Vec<TransactionOutcome>, block_full: bool },
+    Outcomes {
+        outcomes: Vec<TransactionOutcome>,
+        block_full: bool,
+        /// What the included ones changed, together.
+        state_diff: Box<ThinStateDiff>,
+    },
     /// The block is closed; and what the executor calls this execution.
     Closed(Box<BlockExecution>, Vec<u8>),
 }
@@ -256,7 +262,9 @@ fn read(message: wire::ExecuteBlockResponse) -> Result<Answer, Unreadable> {
                 .map(|bytes| payload::decode("outcomes_json", bytes))
                 .collect::<Result<_, _>>()
                 .map_err(Unreadable::Field)?;
-            Ok(Answer::Outcomes { outcomes, block_full: batch.block_full })
+            let state_diff = payload::decode("state_diff_json", &batch.state_diff_json)
+                .map_err(Unreadable::Field)?;
+            Ok(Answer::Outcomes { outcomes, block_full: batch.block_full, state_diff })
         }
         wire::execute_block_response::Message::Closed(closed) => {
             let json = decompress(&closed.execution_json_zstd).map_err(Unreadable::Compression)?;

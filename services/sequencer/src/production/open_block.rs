@@ -15,11 +15,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sidereal_execution::block::BlockEnvironment;
+use sidereal_execution::engine::opening_changes;
 use sidereal_execution::outcome::{
     BlockExecution, Rejection, RejectionReason, TransactionOutcome, TransactionReceipt,
 };
+use sidereal_execution::state::extend_diff;
 use sidereal_execution::transaction::BlockTransaction;
 use starknet_api::block::{BlockHash, BlockNumber};
+use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::TransactionHash;
 
 /// When a block is closed.
@@ -84,6 +87,17 @@ pub enum Answer {
     Rejected(Rejection),
 }
 
+/// What the changes of an answer mean to those who look at the block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// They come on top of what is known.
+    More(Box<ThinStateDiff>),
+    /// A replay has come as far as the executor before it: all of the block's changes, as its executor says.
+    All(Box<ThinStateDiff>),
+    /// A replay has not come that far: what is known holds.
+    Nothing,
+}
+
 /// Executors, or an executor and itself, do not say the same. Nothing can be built on such a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagreement {
@@ -134,6 +148,8 @@ pub struct OpenBlock {
     /// How many of `included` the present executor has confirmed.
     confirmed: usize,
     unanswered: VecDeque<Arc<BlockTransaction>>,
+    /// The changes of what the present executor has confirmed, until it has confirmed all that is included.
+    replayed: Option<Box<ThinStateDiff>>,
 }
 
 impl OpenBlock {
@@ -147,6 +163,7 @@ impl OpenBlock {
             included: Vec::new(),
             confirmed: 0,
             unanswered: VecDeque::new(),
+            replayed: None,
         }
     }
 
@@ -222,6 +239,7 @@ impl OpenBlock {
     /// What to send to an executor that has seen nothing of this block.
     pub fn replay(&mut self) -> Vec<Arc<BlockTransaction>> {
         self.confirmed = 0;
+        self.replayed = Some(Box::new(opening_changes(&self.environment)));
         let included = self.included.iter().map(|(transaction, _)| Arc::clone(transaction));
         included.chain(self.unanswered.iter().cloned()).collect()
     }
@@ -264,6 +282,17 @@ impl OpenBlock {
             }
             TransactionOutcome::Rejected(rejection) => Ok(Answer::Rejected(rejection)),
         }
+    }
+
+    /// Takes the changes of the answers just taken.
+    pub fn changed(&mut self, changes: Box<ThinStateDiff>) -> Change {
+        let Some(mut replayed) = self.replayed.take() else { return Change::More(changes) };
+        extend_diff(&mut replayed, &changes);
+        if self.confirmed < self.included.len() {
+            self.replayed = Some(replayed);
+            return Change::Nothing;
+        }
+        Change::All(replayed)
     }
 
     /// The executor says that nothing more fits. Returns what goes back to the mempool, and the transaction that does

@@ -11,7 +11,6 @@ use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::classes::{ExecutionMode, RunnableClasses, RunnableClassesConfig};
 use sidereal_execution::engine::BlockExecutor;
 use sidereal_execution::limits::BlockLimits;
-use sidereal_execution::outcome::TransactionOutcome;
 use sidereal_execution::query::{QueryContext, validate};
 use sidereal_execution::state::{BlockState, StateValueError, StateValues};
 use sidereal_execution::testing::{SharedClasses, contract};
@@ -257,31 +256,34 @@ async fn serve_block(
             Some(Message::Transactions(batch)) if !full => {
                 let batch =
                     batch.transactions.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-                let (executing, executed) = blocking(move || {
-                    let executed = block.execute(&batch);
-                    (block, executed)
-                })
-                .await;
-                block = executing;
-                let executed = executed.map_err(engine_failed)?;
-                full = executed.block_full;
-                let mut outcomes_json = Vec::new();
-                for outcome in &executed.outcomes {
+                // One at a time: what is told before it breaks is exactly what was executed.
+                for one in batch {
                     if let Fault::BreakAfter(count) = this.fault
                         && answered >= count
                     {
-                        if !outcomes_json.is_empty() {
-                            let cut = OutcomeBatch { outcomes_json, block_full: false };
-                            send(answers, execute_block_response::Message::Outcomes(cut)).await;
-                        }
                         return Err(Status::unavailable("told to break"));
                     }
-                    answered += 1;
-                    let outcome: &TransactionOutcome = outcome;
-                    outcomes_json.push(payload::encode("outcomes_json", outcome)?);
+                    let (executing, executed) = blocking(move || {
+                        let executed = block.execute(&[one]);
+                        (block, executed)
+                    })
+                    .await;
+                    block = executing;
+                    let executed = executed.map_err(engine_failed)?;
+                    full = executed.block_full;
+                    answered += executed.outcomes.len();
+                    let outcomes_json = executed
+                        .outcomes
+                        .iter()
+                        .map(|outcome| payload::encode("outcomes_json", outcome))
+                        .collect::<Result<_, _>>()?;
+                    let state_diff_json = payload::encode("state_diff_json", &executed.state_diff)?;
+                    let batch = OutcomeBatch { outcomes_json, block_full: full, state_diff_json };
+                    send(answers, execute_block_response::Message::Outcomes(batch)).await;
+                    if full {
+                        break;
+                    }
                 }
-                let batch = OutcomeBatch { outcomes_json, block_full: full };
-                send(answers, execute_block_response::Message::Outcomes(batch)).await;
             }
             Some(Message::Close(_)) => {
                 let closed = blocking(move || block.close()).await;
