@@ -29,6 +29,10 @@ verify transaction:
 test:
     scripts/test
 
+# And what takes longer: proofs of full blocks, more cases of every property.
+test-full:
+    scripts/test --full
+
 # The tests of one crate.
 test-crate crate *arguments:
     source scripts/env.sh && cargo test -p {{crate}} {{arguments}}

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use sidereal_block_prover::{
-    AdaptedRun, BlockError, ComponentRows, IgnoreProgress, ProveError, run_block,
+    AdaptedRun, BlockError, ComponentRows, IgnoreProgress, ProveError, Prover, ProverSettings,
+    run_block, verify_block,
 };
 use sidereal_execution::StateReader as _;
 use sidereal_execution::block::STRK_TOKEN_ADDRESS;
@@ -16,6 +17,7 @@ use sidereal_execution::testing::{
     transfer,
 };
 use sidereal_execution::transaction::BlockTransaction;
+use sidereal_starknet_os::Committed;
 use starknet_api::abi::abi_utils::selector_from_name;
 use starknet_api::core::{ClassHash, ContractAddress};
 use starknet_api::data_availability::L1DataAvailabilityMode;
@@ -325,7 +327,7 @@ fn the_prediction_covers_large_tries() {
 }
 
 /// Fills a block, and shows how full its proof is.
-fn filled(what: &str, bench: &mut Bench, mut call: impl FnMut(u64) -> Call) -> usize {
+fn filled(what: &str, bench: &mut Bench, mut call: impl FnMut(u64) -> Call) -> TestBlock {
     let transactions: Vec<_> = (0..150).map(|index| bench.invoke(index, &[call(index)])).collect();
     let block = bench.chain.block(&transactions);
     assert!(block.executed.block_full, "{what}: 150 transactions fit");
@@ -345,22 +347,45 @@ fn filled(what: &str, bench: &mut Bench, mut call: impl FnMut(u64) -> Call) -> u
         rows[..4].iter().map(|(name, rows)| format!("{name} {} %", percent(*rows))).collect();
     println!("{included} {what} fill a block; of its proof: {}", fullest.join(", "));
     println!("  predicted {:?}\n  used      {used:?}", block.execution.proof_load);
-    included
+    block
 }
 
-/// A block that is full has a proof, whatever fills it.
-#[test]
-fn a_full_block_can_be_proven() {
+/// Blocks that are full, each of something else.
+fn full_blocks() -> Vec<TestBlock> {
     let mut bench = Bench::new(L1DataAvailabilityMode::Blob);
     let transfers = filled("transfers", &mut bench, |index| transfer(stranger(index), 1));
-    assert!((60..=90).contains(&transfers), "{transfers} transfers");
+    let included = transfers.execution.transactions.len();
+    assert!((60..=90).contains(&included), "{included} transfers");
     let [fibonacci, probe] = ["fibonacci", "probe"].map(|name| bench.deployed(name));
-    filled("computations", &mut bench, |_| call(fibonacci, "fibonacci", felts([5_000])));
-    filled("sweeps of storage", &mut bench, |index| {
-        call(probe, "storage_sweep", felts([1_000_000 + 1_000 * index, 20]))
-    });
-    filled("Poseidon hashes", &mut bench, |_| call(probe, "poseidon", felts([2_000])));
-    filled("Keccak hashes", &mut bench, |_| call(probe, "keccak", felts([20])));
+    vec![
+        transfers,
+        filled("computations", &mut bench, |_| call(fibonacci, "fibonacci", felts([5_000]))),
+        filled("sweeps of storage", &mut bench, |index| {
+            call(probe, "storage_sweep", felts([1_000_000 + 1_000 * index, 20]))
+        }),
+        filled("Poseidon hashes", &mut bench, |_| call(probe, "poseidon", felts([2_000]))),
+        filled("Keccak hashes", &mut bench, |_| call(probe, "keccak", felts([20]))),
+    ]
+}
+
+/// A block that is full has a trace that can be proven, whatever fills it.
+#[test]
+fn a_full_block_can_be_proven() {
+    full_blocks();
+}
+
+/// And it has a proof.
+#[test]
+#[ignore = "takes minutes and 10 GB; scripts/test --full runs it"]
+fn full_blocks_are_proven() {
+    let prover = Prover::new(ProverSettings::default());
+    for block in full_blocks() {
+        let run = run_block(&block.witness, &IgnoreProgress).unwrap();
+        let proven = prover.prove(&block.witness, &IgnoreProgress).unwrap();
+        check_components(&run.components, &super::log_sizes(&proven.proof));
+        verify_block(&proven.proof, &Committed::of_block(&block.witness).unwrap()).unwrap();
+        println!("proven: {:?}", proven.statistics);
+    }
 }
 
 /// What no proof holds is refused before anything expensive, with the component that is too small for it: an opcode
