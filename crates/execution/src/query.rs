@@ -44,11 +44,12 @@ use starknet_api::transaction::{DeclareTransaction, DeployAccountTransaction, In
 use starknet_types_core::felt::Felt;
 
 use crate::block::{BlockEnvironment, EnvironmentError};
+use crate::classes::MemoryClasses;
 use crate::deep_stack::on_deep_stack;
 use crate::engine::{rejection_reason, sorted};
 use crate::limits::BlockLimits;
 use crate::outcome::{Rejection, RejectionReason, shorten};
-use crate::state::{BlockState, with_causes};
+use crate::state::{BlockState, MoreClasses, with_causes};
 use crate::trace::{StateDiff, TransactionTrace, TransactionTraceEntry};
 use crate::transaction::{BlockTransaction, TransactionError};
 
@@ -146,6 +147,14 @@ impl QueryContext {
             .block_context(BlockLimits::none().bouncer())
             .map_err(|error: EnvironmentError| QueryError::internal(&error))?;
         Ok(Self { state, environment: Arc::new(environment), block: Arc::new(block) })
+    }
+
+    /// The same, with classes of its own to declare and run.
+    #[must_use]
+    pub fn with_classes(&self, own: MemoryClasses) -> Self {
+        let classes = MoreClasses::new(own, self.state.classes().clone());
+        let state = BlockState::new(self.state.values().clone(), Arc::new(classes));
+        Self { state, ..self.clone() }
     }
 
     fn block_context(&self) -> BlockContext {

@@ -1,16 +1,21 @@
 //! The state that blocks and queries are executed over.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use blockifier::execution::contract_class::RunnableCompiledClass;
 use blockifier::state::errors::StateError;
 use blockifier::state::state_api::{StateReader, StateResult};
+use starknet_api::contract_class::ClassInfo;
 use starknet_api::core::{ClassHash, CompiledClassHash, ContractAddress, Nonce};
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
 
-use crate::classes::{ClassError, Classes};
+use crate::classes::{
+    ClassError, Classes, ExecutionMode, MemoryClasses, RunnableClasses, RunnableClassesConfig,
+};
 use crate::outcome::InitialReads;
 
 /// Why a value of the state cannot be read.
@@ -124,6 +129,44 @@ impl StateReader for BlockState {
     ) -> StateResult<CompiledClassHash> {
         // Asked for only by the migration to Blake class hashes, which protocol version 0.13.5 does not have.
         Err(StateError::MissingCompiledClassHashV2(class_hash))
+    }
+}
+
+/// Some classes of one's own, over those that all know. Their own run in Cairo VM.
+pub struct MoreClasses {
+    own: RunnableClasses,
+    before: Arc<dyn Classes>,
+}
+
+impl MoreClasses {
+    /// `before`, and these.
+    pub fn new(own: MemoryClasses, before: Arc<dyn Classes>) -> Self {
+        let config = RunnableClassesConfig {
+            mode: ExecutionMode::Vm,
+            native_cache: PathBuf::new(),
+            compile_in_background: false,
+            capacity: NonZeroUsize::new(own.0.len()).unwrap_or(NonZeroUsize::MIN),
+        };
+        Self { own: RunnableClasses::new(Arc::new(own), config), before }
+    }
+
+    fn of(&self, class_hash: ClassHash) -> Result<&dyn Classes, ClassError> {
+        let own = self.own.source().class(class_hash)?.is_some();
+        Ok(if own { &self.own } else { &*self.before })
+    }
+}
+
+impl Classes for MoreClasses {
+    fn runnable(&self, class_hash: ClassHash) -> Result<Option<RunnableCompiledClass>, ClassError> {
+        self.of(class_hash)?.runnable(class_hash)
+    }
+
+    fn declared(
+        &self,
+        class_hash: ClassHash,
+        compiled_class_hash: CompiledClassHash,
+    ) -> Result<ClassInfo, ClassError> {
+        self.of(class_hash)?.declared(class_hash, compiled_class_hash)
     }
 }
 

@@ -1,12 +1,16 @@
 //! Blocks with all kinds of transactions: what is included, what is rejected and why, what a replay accepts.
 
-use sidereal_execution::block::STRK_TOKEN_ADDRESS;
+use sidereal_execution::block::{OLD_BLOCK_HASH_DISTANCE, STRK_TOKEN_ADDRESS};
 use sidereal_execution::classes::ExecutionMode;
+use sidereal_execution::engine::{BlockExecutor, opening_changes};
+use sidereal_execution::genesis::DevAccount;
 use sidereal_execution::limits::{BlockLimits, ProofLoad};
-use sidereal_execution::outcome::{RejectionReason, TransactionOutcome, TransactionReceipt};
+use sidereal_execution::outcome::{
+    RejectionReason, TransactionOutcome, TransactionReceipt, shorten,
+};
 use sidereal_execution::query::{self, QueryError, SimulationFlags};
 use sidereal_execution::replay::{ReplayError, replay};
-use sidereal_execution::state::StateValues;
+use sidereal_execution::state::{ChangedValues, StateValues, extend_diff};
 use sidereal_execution::testing::{
     Call, TestBlock, TestChain, contract, declare, deploy_account, invoke, new_account, sign,
     transfer,
@@ -422,4 +426,102 @@ fn queries_answer_without_a_trace() {
     let hashes: Vec<_> = traces.iter().map(|trace| trace.transaction_hash).collect();
     let sent: Vec<_> = blocks[0].execution.transactions.iter().map(|tx| tx.hash).collect();
     assert_eq!(hashes, sent);
+}
+
+/// Pins that what a block's answers say was changed, put together, is what the closed block changed: whatever the
+/// batches, but for values that are what they were, and for what only closing writes (the aliases of keys).
+#[test]
+fn the_changes_of_batches_are_those_of_the_block() {
+    let mut chain = TestChain::new(ExecutionMode::Vm);
+    for _ in 0..OLD_BLOCK_HASH_DISTANCE {
+        chain.block(&[]);
+    }
+    let (alice, bob) = (chain.account(0).clone(), chain.account(1).clone());
+    let account_class = chain.genesis.state_diff.deployed_contracts[&alice.address];
+    let counter = contract("counter");
+    chain.classes.insert(Arc::new(counter.clone()));
+    let carol = new_account(77, account_class);
+    let transactions = [
+        invoke(&alice, 0, &[transfer(carol.address, 10_u128.pow(21)), transfer(bob.address, 5)]),
+        invoke(&alice, 7, &[]),
+        declare(&bob, 0, &counter),
+        // The receiver has what it had when both are done.
+        invoke(&alice, 1, &[transfer(ContractAddress::from(0xbeef_u128), 0)]),
+        deploy_account(&carol, account_class),
+        invoke(&carol, 1, &[transfer(alice.address, 3)]),
+    ];
+    let (state, environment) = (chain.block_state(), chain.environment());
+    assert!(environment.old_block.is_some());
+    for size in 1..=transactions.len() {
+        let mut executor =
+            BlockExecutor::begin(state.clone(), environment.clone(), BlockLimits::default())
+                .unwrap();
+        let mut view = opening_changes(&environment);
+        assert_eq!(view.storage_diffs.len(), 1);
+        for batch in transactions.chunks(size) {
+            extend_diff(&mut view, &executor.execute(batch).unwrap().state_diff);
+        }
+        assert_eq!(executor.included(), 5);
+        let closed = executor.close().unwrap().state_diff;
+        assert_eq!(view.nonces.len(), 3);
+        assert_eq!(
+            view.class_hash_to_compiled_class_hash,
+            closed.class_hash_to_compiled_class_hash
+        );
+        let seen = ChangedValues::new(Arc::new(chain.state.clone()), &view);
+        let after = ChangedValues::new(Arc::new(chain.state.clone()), &closed);
+        let aliases = ContractAddress::from(2_u128);
+        for (contract, entries) in closed.storage_diffs.iter().chain(&view.storage_diffs) {
+            for key in entries.keys().filter(|_| *contract != aliases) {
+                assert_eq!(
+                    seen.storage(*contract, *key).unwrap(),
+                    after.storage(*contract, *key).unwrap()
+                );
+            }
+        }
+        for contract in closed.nonces.keys().chain(view.nonces.keys()) {
+            assert_eq!(seen.nonce(*contract).unwrap(), after.nonce(*contract).unwrap());
+        }
+        assert_eq!(view.deployed_contracts, closed.deployed_contracts);
+    }
+}
+
+/// Pins down what is told apart from an account that refuses: a contract that has no function to ask.
+#[test]
+fn a_contract_that_validates_nothing_is_no_account() {
+    let mut chain = TestChain::new(ExecutionMode::Vm);
+    let alice = chain.account(0).clone();
+    let token = DevAccount { address: *STRK_TOKEN_ADDRESS, ..alice.clone() };
+    chain.block(&[invoke(&alice, 0, &[transfer(token.address, 10_u128.pow(21))])]);
+    let reason = |transaction: &BlockTransaction| {
+        query::validate(&chain.query(), transaction).unwrap().unwrap_err().reason
+    };
+    assert_eq!(reason(&invoke(&token, 0, &[])), RejectionReason::NotAnAccount);
+    let counter = contract("counter");
+    chain.classes.insert(Arc::new(counter.clone()));
+    assert_eq!(reason(&declare(&token, 0, &counter)), RejectionReason::NotAnAccount);
+    let forged = sign(invoke(&alice, 1, &[]).transaction, Felt::from(5));
+    assert_eq!(reason(&forged), RejectionReason::ValidationFailed);
+}
+
+/// Pins down that words are cut in their middle, between characters.
+#[test]
+fn words_are_shortened_in_the_middle() {
+    assert_eq!(shorten("short", 5), "short");
+    let long = shorten("äääääbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbööööö", 11);
+    assert_eq!(long, "ää … (58 bytes left out) … öö");
+    let error = QueryError::ContractError {
+        contract: ContractAddress::default(),
+        message: "x".repeat(100_000),
+        panic_data: vec![Felt::ONE; 10_000],
+    };
+    let QueryError::ContractError { message, panic_data, .. } = error.shortened(1_024) else {
+        panic!("another error")
+    };
+    assert!(
+        message.len() < 1_100 && panic_data.len() < 20,
+        "{} {}",
+        message.len(),
+        panic_data.len()
+    );
 }

@@ -1,10 +1,11 @@
-//! Classes from the object store, where the gateway put them.
+//! Classes from the object store, where the gateway put them; and those that come with a simulation.
 
 use std::io::Read as _;
 use std::sync::Arc;
 
-use sidereal_execution::classes::{ClassError, ClassSource, DeclaredClass};
+use sidereal_execution::classes::{ClassError, ClassSource, DeclaredClass, MemoryClasses};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
+use sidereal_proto::executor as wire;
 use starknet_api::core::ClassHash;
 use tokio::runtime::Handle;
 
@@ -30,16 +31,54 @@ impl StoredClasses {
             Err(ObjectStoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(store_error(Box::new(error))),
         };
-        let mut json = Vec::new();
-        zstd::Decoder::new(stored.as_ref())
-            .and_then(|decoder| decoder.take(MAX_CLASS_BYTES + 1).read_to_end(&mut json))
-            .map_err(|error| store_error(Box::new(error)))?;
-        if u64::try_from(json.len()).is_ok_and(|length| length <= MAX_CLASS_BYTES) {
-            return Ok(Some(json));
-        }
-        let error = std::io::Error::other(format!("it has more than {MAX_CLASS_BYTES} bytes"));
-        Err(store_error(Box::new(error)))
+        let json = decompress(&stored).map_err(|error| store_error(Box::new(error)))?;
+        Ok(Some(json))
     }
+}
+
+fn decompress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    zstd::Decoder::new(bytes)?.take(MAX_CLASS_BYTES + 1).read_to_end(&mut json)?;
+    if u64::try_from(json.len()).is_ok_and(|length| length <= MAX_CLASS_BYTES) {
+        return Ok(json);
+    }
+    Err(std::io::Error::other(format!("it has more than {MAX_CLASS_BYTES} bytes")))
+}
+
+/// Why a class that came with a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestClassError {
+    #[error("class {index} cannot be decompressed")]
+    Compression {
+        index: usize,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("class {index} cannot be read")]
+    Class {
+        index: usize,
+        #[source]
+        source: ClassError,
+    },
+}
+
+/// The classes that came with a request, by their class hashes.
+pub(crate) fn of_request(
+    classes: &[wire::DeclaredClass],
+) -> Result<MemoryClasses, RequestClassError> {
+    let mut read = MemoryClasses::default();
+    for (index, class) in classes.iter().enumerate() {
+        let json = |bytes| {
+            decompress(bytes).map_err(|source| RequestClassError::Compression { index, source })
+        };
+        let class = DeclaredClass::from_json(
+            &json(&class.sierra_json_zstd)?,
+            &json(&class.casm_json_zstd)?,
+        )
+        .map_err(|source| RequestClassError::Class { index, source })?;
+        read.insert(class);
+    }
+    Ok(read)
 }
 
 impl ClassSource for StoredClasses {

@@ -97,6 +97,7 @@ impl ExecutorService for ExecutorGrpc {
         request: Request<wire::SimulateRequest>,
     ) -> Result<Response<wire::SimulateResponse>, Status> {
         let request = request.into_inner();
+        let at = StateAt::read(request.at).map_err(status)?;
         let flags = SimulationFlags {
             skip_validate: request.skip_validate,
             skip_fee_charge: request.skip_fee_charge,
@@ -109,11 +110,8 @@ impl ExecutorService for ExecutorGrpc {
             .map(transaction::from_wire)
             .collect::<Result<Vec<_>, _>>()
             .map_err(field)?;
-        let simulated = self
-            .shared
-            .simulate(StateAt::read(request.at).map_err(status)?, transactions, flags)
-            .await
-            .map_err(status)?;
+        let simulated =
+            self.shared.simulate(at, transactions, request.classes, flags).await.map_err(status)?;
         let simulated_json = payload::encode("simulated_json", &simulated).map_err(unwritable)?;
         Ok(Response::new(wire::SimulateResponse { simulated_json }))
     }
@@ -184,3 +182,38 @@ const MAX_DETAILS_BYTES: usize = 8 * 1024;
 
 /// Of the words beside the details, which travel in a header, too; some of their bytes are sent as three.
 const MAX_MESSAGE_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use sidereal_execution::outcome::{Rejection, RejectionReason};
+    use sidereal_execution::query::QueryError;
+    use starknet_api::transaction::TransactionHash;
+
+    use super::*;
+
+    /// Pins down that an error keeps its type, its index and the ends of its words however long they are.
+    #[test]
+    fn long_errors_travel_shortened() {
+        // What JSON writes longest, and what a caller would look for.
+        for filler in ["x", "\u{1}", "ä", "\n"] {
+            let message = format!("the call{}the cause", filler.repeat(100_000));
+            let error = QueryError::TransactionExecution { index: 7, reason: None, message };
+            let status = status(QueryFailure::Query(error));
+            assert!(status.details().len() <= MAX_DETAILS_BYTES);
+            assert!(status.message().len() < 2 * MAX_MESSAGE_BYTES);
+            let error: QueryError = serde_json::from_slice(status.details()).unwrap();
+            let QueryError::TransactionExecution { index: 7, reason: None, message } = error else {
+                panic!("{error:?}");
+            };
+            assert!(message.starts_with("the call") && message.ends_with("the cause"), "{message}");
+        }
+        let rejection = Rejection {
+            hash: TransactionHash::default(),
+            reason: RejectionReason::NotAnAccount,
+            message: "no".repeat(100_000),
+        };
+        let status = status(QueryFailure::Rejected(rejection));
+        let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
+        assert_eq!(rejection.reason, RejectionReason::NotAnAccount);
+    }
+}

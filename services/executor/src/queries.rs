@@ -17,6 +17,7 @@ use sidereal_execution::state::{BlockState, StateValues};
 use sidereal_execution::trace::TransactionTraceEntry;
 use sidereal_execution::transaction::{BlockTransaction, TransactionError};
 use sidereal_proto::ConversionError;
+use sidereal_proto::executor as wire;
 use sidereal_proto::transaction::ReceivedTransaction;
 use sidereal_service::{Classified, ErrorClass};
 use starknet_api::block::BlockNumber;
@@ -24,6 +25,7 @@ use starknet_api::core::{ContractAddress, EntryPointSelector};
 use starknet_types_core::felt::Felt;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::classes::{RequestClassError, of_request};
 use crate::config::{QueriesConfig, count};
 use crate::pending::{PendingError, PendingJson, StateAt};
 use crate::service::Shared;
@@ -38,6 +40,10 @@ pub(crate) enum QueryFailure {
     Transaction(#[source] TransactionError),
     #[error("the request has {transactions} transactions, at most {limit} are simulated together")]
     TooMany { transactions: usize, limit: usize },
+    #[error("the request has {classes} classes, more than transactions")]
+    TooManyClasses { classes: usize },
+    #[error("a class of the request is refused")]
+    Class(#[source] RequestClassError),
     #[error("the state of the open blocks is malformed")]
     Pending(#[source] PendingError),
     #[error("there is no block {}", number.map_or("yet".to_owned(), |number| number.to_string()))]
@@ -61,9 +67,12 @@ pub(crate) enum QueryFailure {
 impl Classified for QueryFailure {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Field(_) | Self::Transaction(_) | Self::TooMany { .. } | Self::Pending(_) => {
-                ErrorClass::Invalid
-            }
+            Self::Field(_)
+            | Self::Transaction(_)
+            | Self::TooMany { .. }
+            | Self::TooManyClasses { .. }
+            | Self::Class(_)
+            | Self::Pending(_) => ErrorClass::Invalid,
             Self::NoBlock { .. } | Self::Genesis => ErrorClass::NotFound,
             Self::ChainStore(_) => ErrorClass::Unavailable,
             Self::Busy => ErrorClass::Exhausted,
@@ -192,26 +201,36 @@ impl Shared {
             .map_err(QueryFailure::Query)
     }
 
-    /// Simulates transactions one after the other.
+    /// Simulates transactions one after the other. What they declare is in `classes` or in the object store.
     pub(crate) async fn simulate(
         &self,
         at: StateAt,
         transactions: Vec<ReceivedTransaction>,
+        classes: Vec<wire::DeclaredClass>,
         flags: SimulationFlags,
     ) -> Result<Vec<SimulatedTransaction>, QueryFailure> {
         let limit = self.queries.max_simulated;
         if transactions.len() > limit {
             return Err(QueryFailure::TooMany { transactions: transactions.len(), limit });
         }
+        if classes.len() > transactions.len() {
+            return Err(QueryFailure::TooManyClasses { classes: classes.len() });
+        }
         let transactions = transactions
             .into_iter()
             .map(|received| self.hashed(received))
             .collect::<Result<Vec<_>, _>>()?;
         let context = self.context(at).await?;
-        self.queries
-            .run(move || query::simulate(&context, &transactions, flags))
-            .await?
-            .map_err(QueryFailure::Query)
+        let simulate = move || {
+            if classes.is_empty() {
+                return query::simulate(&context, &transactions, flags)
+                    .map_err(QueryFailure::Query);
+            }
+            let own = of_request(&classes).map_err(QueryFailure::Class)?;
+            query::simulate(&context.with_classes(own), &transactions, flags)
+                .map_err(QueryFailure::Query)
+        };
+        self.queries.run(simulate).await?
     }
 
     /// Runs the account's validation.

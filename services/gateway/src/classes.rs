@@ -1,7 +1,8 @@
-//! Declared classes on their way in: checked, compiled once, stored before anybody relies on them.
+//! Declared classes on their way in: checked, compiled once, stored before anybody relies on them; those of estimates and
+//! simulations go along with the request and are not stored.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -18,17 +19,39 @@ use crate::rpc::class::SierraClass;
 /// The only version of class objects that the OS knows.
 const CONTRACT_CLASS_VERSION: &str = "0.1.0";
 
-/// Classes whose hashes are remembered, so that an estimate and the declare after it compile once.
+/// Stored classes whose hashes are remembered, so that they are not compiled again.
 const REMEMBERED_CLASSES: usize = 1_024;
+
+/// Compiled classes that are remembered, so that an estimate and the declare after it compile once; and the bytes they
+/// may have together.
+const COMPILED_CLASSES: usize = 64;
+const COMPILED_BYTES: usize = 64 << 20;
 
 /// zstd's own default: a class is written once and small either way.
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// A class that is stored, and what it hashes to.
+/// What a class hashes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredClass {
+pub struct ClassHashes {
     pub class_hash: ClassHash,
     pub compiled_class_hash: CompiledClassHash,
+}
+
+/// A class that can be declared.
+pub enum TakenClass {
+    /// It is in the object store.
+    Stored(ClassHashes),
+    /// It is not, and stays with who asked.
+    Compiled(Arc<CompiledClass>),
+}
+
+impl TakenClass {
+    pub fn class_hash(&self) -> ClassHash {
+        match self {
+            Self::Stored(hashes) => hashes.class_hash,
+            Self::Compiled(class) => class.hashes.class_hash,
+        }
+    }
 }
 
 /// Takes classes in.
@@ -36,7 +59,8 @@ pub struct ClassIntake {
     objects: Arc<dyn ObjectStore>,
     limits: CompilationLimits,
     compilations: Arc<Semaphore>,
-    known: Mutex<LruCache<ClassHash, CompiledClassHash>>,
+    stored: Mutex<LruCache<ClassHash, CompiledClassHash>>,
+    compiled: Mutex<CompiledClasses>,
 }
 
 impl ClassIntake {
@@ -51,19 +75,39 @@ impl ClassIntake {
             compilations: Arc::new(Semaphore::new(
                 limits.max_concurrent_compilations.min(Semaphore::MAX_PERMITS),
             )),
-            known: Mutex::new(LruCache::new(
+            stored: Mutex::new(LruCache::new(
                 NonZeroUsize::new(REMEMBERED_CLASSES).unwrap_or(NonZeroUsize::MIN),
             )),
+            compiled: Mutex::new(CompiledClasses::new(COMPILED_CLASSES, COMPILED_BYTES)),
         }
     }
 
     /// Compiles and stores a class, or finds it stored. `named` is the compiled class hash that the
     /// transaction names: another one is refused before anything is stored.
-    pub async fn take(
+    pub async fn store(
         &self,
         class: SierraClass,
         named: CompiledClassHash,
-    ) -> Result<StoredClass, RpcError> {
+    ) -> Result<ClassHashes, RpcError> {
+        let compiled = match self.compile(class, named).await? {
+            TakenClass::Stored(hashes) => return Ok(hashes),
+            TakenClass::Compiled(compiled) => compiled,
+        };
+        let ClassHashes { class_hash, compiled_class_hash } = compiled.hashes;
+        // The CASM goes last: a class whose CASM is there is there as a whole.
+        self.put(ObjectKey::sierra_class(class_hash.0), compiled.sierra.clone()).await?;
+        self.put(ObjectKey::casm_class(class_hash.0), compiled.casm.clone()).await?;
+        locked(&self.stored).put(class_hash, compiled_class_hash);
+        locked(&self.compiled).remove(&class_hash);
+        Ok(compiled.hashes)
+    }
+
+    /// Compiles a class, or finds it stored or compiled. Stores nothing: whoever estimates a declare pays for nothing.
+    pub async fn compile(
+        &self,
+        class: SierraClass,
+        named: CompiledClassHash,
+    ) -> Result<TakenClass, RpcError> {
         if class.contract_class_version != CONTRACT_CLASS_VERSION {
             return Err(RpcError::UnsupportedContractClassVersion);
         }
@@ -81,33 +125,34 @@ impl ClassIntake {
             (class, class_hash)
         })
         .await?;
-        if let Some(compiled_class_hash) = self.remembered(class_hash) {
-            check(named, compiled_class_hash)?;
-            return Ok(StoredClass { class_hash, compiled_class_hash });
+        if let Some(known) = self.known(class_hash) {
+            check(named, known.1)?;
+            return Ok(known.0);
         }
         let limits = self.limits;
-        let prepared = blocking("compile a class", move || {
+        let compiled = blocking("compile a class", move || {
             let _permit = permit;
-            prepare(&class, &limits)
+            compile(&class, &limits)
         })
         .await?
         .map_err(refusal)?;
-        check(named, prepared.stored.compiled_class_hash)?;
-        // The CASM goes last: a class whose CASM is there is there as a whole.
-        self.store(ObjectKey::sierra_class(class_hash.0), prepared.sierra).await?;
-        self.store(ObjectKey::casm_class(class_hash.0), prepared.casm).await?;
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .put(class_hash, prepared.stored.compiled_class_hash);
-        Ok(prepared.stored)
+        check(named, compiled.hashes.compiled_class_hash)?;
+        let compiled = Arc::new(compiled);
+        locked(&self.compiled).insert(Arc::clone(&compiled));
+        Ok(TakenClass::Compiled(compiled))
     }
 
-    fn remembered(&self, class_hash: ClassHash) -> Option<CompiledClassHash> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&class_hash).copied()
+    fn known(&self, class_hash: ClassHash) -> Option<(TakenClass, CompiledClassHash)> {
+        if let Some(compiled_class_hash) = locked(&self.stored).get(&class_hash).copied() {
+            let hashes = ClassHashes { class_hash, compiled_class_hash };
+            return Some((TakenClass::Stored(hashes), compiled_class_hash));
+        }
+        let compiled = locked(&self.compiled).get(&class_hash)?;
+        let compiled_class_hash = compiled.hashes.compiled_class_hash;
+        Some((TakenClass::Compiled(compiled), compiled_class_hash))
     }
 
-    async fn store(&self, key: ObjectKey, bytes: Bytes) -> Result<(), RpcError> {
+    async fn put(&self, key: ObjectKey, bytes: Bytes) -> Result<(), RpcError> {
         self.objects.put(&key, bytes).await.map_err(|error| match error {
             ObjectStoreError::TooLarge { .. } => RpcError::ContractClassSizeIsTooLarge,
             error => RpcError::internal("store a class", &error),
@@ -115,15 +160,65 @@ impl ClassIntake {
     }
 }
 
+/// A holder that panicked left at worst a class out.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The compiled classes that were used last.
+struct CompiledClasses {
+    classes: LruCache<ClassHash, Arc<CompiledClass>>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl CompiledClasses {
+    fn new(capacity: usize, max_bytes: usize) -> Self {
+        let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
+        Self { classes: LruCache::new(capacity), bytes: 0, max_bytes }
+    }
+
+    fn get(&mut self, class_hash: &ClassHash) -> Option<Arc<CompiledClass>> {
+        self.classes.get(class_hash).cloned()
+    }
+
+    fn insert(&mut self, class: Arc<CompiledClass>) {
+        self.bytes += class.bytes();
+        // Either the one that was there under this hash, or the one that has to go.
+        if let Some((_, gone)) = self.classes.push(class.hashes.class_hash, class) {
+            self.bytes -= gone.bytes();
+        }
+        while self.bytes > self.max_bytes
+            && let Some((_, gone)) = self.classes.pop_lru()
+        {
+            self.bytes -= gone.bytes();
+        }
+    }
+
+    fn remove(&mut self, class_hash: &ClassHash) {
+        if let Some(gone) = self.classes.pop(class_hash) {
+            self.bytes -= gone.bytes();
+        }
+    }
+}
+
 fn check(named: CompiledClassHash, computed: CompiledClassHash) -> Result<(), RpcError> {
     if named == computed { Ok(()) } else { Err(RpcError::CompiledClassHashMismatch) }
 }
 
-/// A compiled class, ready to be stored.
-struct Prepared {
-    stored: StoredClass,
-    sierra: Bytes,
-    casm: Bytes,
+/// A compiled class, as it is stored and sent.
+pub struct CompiledClass {
+    pub hashes: ClassHashes,
+    /// JSON, zstd-compressed.
+    pub sierra: Bytes,
+    /// JSON, zstd-compressed.
+    pub casm: Bytes,
+}
+
+impl CompiledClass {
+    fn bytes(&self) -> usize {
+        self.sierra.len() + self.casm.len()
+    }
 }
 
 /// Why a class cannot be prepared.
@@ -137,11 +232,11 @@ enum PrepareError {
     Compress(#[source] std::io::Error),
 }
 
-fn prepare(class: &SierraClass, limits: &CompilationLimits) -> Result<Prepared, PrepareError> {
+fn compile(class: &SierraClass, limits: &CompilationLimits) -> Result<CompiledClass, PrepareError> {
     let json = serde_json::to_vec(class).map_err(PrepareError::Json)?;
     let compiled = compile_sierra(&json, limits)?;
-    Ok(Prepared {
-        stored: StoredClass {
+    Ok(CompiledClass {
+        hashes: ClassHashes {
             class_hash: compiled.class_hash,
             compiled_class_hash: compiled.compiled_class_hash,
         },
@@ -201,4 +296,47 @@ pub async fn read_stored(
     })
     .await?;
     json.map(Some).map_err(|error| RpcError::internal(OPERATION, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use starknet_types_core::felt::Felt;
+
+    use super::*;
+
+    /// Pins down that classes nobody declared take a bounded number of bytes, and that the latest stay.
+    #[test]
+    fn compiled_classes_are_bounded() {
+        let class = |hash: u64, bytes: usize| {
+            Arc::new(CompiledClass {
+                hashes: ClassHashes {
+                    class_hash: ClassHash(Felt::from(hash)),
+                    compiled_class_hash: CompiledClassHash(Felt::ONE),
+                },
+                sierra: Bytes::from(vec![0; bytes]),
+                casm: Bytes::new(),
+            })
+        };
+        let mut classes = CompiledClasses::new(4, 100);
+        let held = |classes: &CompiledClasses| -> Vec<u64> {
+            let hashes = classes.classes.iter().map(|(hash, _)| u64::try_from(hash.0).unwrap());
+            assert_eq!(
+                classes.bytes,
+                classes.classes.iter().map(|(_, one)| one.bytes()).sum::<usize>()
+            );
+            hashes.collect()
+        };
+        for hash in 0..6 {
+            classes.insert(class(hash, 10));
+        }
+        assert_eq!(held(&classes), [5, 4, 3, 2]);
+        classes.insert(class(3, 20));
+        assert_eq!(held(&classes), [3, 5, 4, 2]);
+        classes.insert(class(7, 75));
+        assert_eq!(held(&classes), [7, 3]);
+        classes.remove(&ClassHash(Felt::from(7)));
+        assert_eq!(held(&classes), [3]);
+        classes.insert(class(8, 1_000));
+        assert_eq!(held(&classes), [0; 0]);
+    }
 }

@@ -1,10 +1,13 @@
 //! The way of a transaction in: stateless checks, its class, the sequencer's word.
 
+use std::sync::Arc;
+
 use sidereal_proto::sequencer::{SubmitError, SubmitTransactionRequest};
 use sidereal_proto::{felt as wire_felt, transaction as wire};
 use starknet_api::core::{ClassHash, ContractAddress};
 use starknet_api::transaction::{DeclareTransaction, Transaction, TransactionHash};
 
+use crate::classes::{CompiledClass, TakenClass};
 use crate::error::RpcError;
 use crate::gateway::Gateway;
 use crate::rpc::transaction::{Broadcast, BroadcastVersion};
@@ -35,7 +38,7 @@ pub async fn submit(
     }
     validation::validate(&broadcast.transaction, gateway.limits())?;
     let version = broadcast.version;
-    let (transaction, class_hash) = take_class(gateway, broadcast).await?;
+    let (transaction, class_hash) = store_class(gateway, broadcast).await?;
     if let Some(claimed) = claimed {
         let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
         if claimed != hash {
@@ -60,16 +63,35 @@ pub async fn submit(
 }
 
 /// Stores the class of a declare and puts its hash into the transaction.
-pub async fn take_class(
+async fn store_class(
     gateway: &Gateway,
     broadcast: Broadcast,
 ) -> Result<(Transaction, Option<ClassHash>), RpcError> {
     match (broadcast.transaction, broadcast.class) {
         (Transaction::Declare(DeclareTransaction::V3(mut declare)), Some(class)) => {
-            let stored = gateway.classes().take(*class, declare.compiled_class_hash).await?;
+            let stored = gateway.classes().store(*class, declare.compiled_class_hash).await?;
             declare.class_hash = stored.class_hash;
             let transaction = Transaction::Declare(DeclareTransaction::V3(declare));
             Ok((transaction, Some(stored.class_hash)))
+        }
+        (transaction, _) => Ok((transaction, None)),
+    }
+}
+
+/// Compiles the class of a declare and puts its hash into the transaction. The class is answered unless it is stored.
+pub async fn compile_class(
+    gateway: &Gateway,
+    broadcast: Broadcast,
+) -> Result<(Transaction, Option<Arc<CompiledClass>>), RpcError> {
+    match (broadcast.transaction, broadcast.class) {
+        (Transaction::Declare(DeclareTransaction::V3(mut declare)), Some(class)) => {
+            let taken = gateway.classes().compile(*class, declare.compiled_class_hash).await?;
+            declare.class_hash = taken.class_hash();
+            let transaction = Transaction::Declare(DeclareTransaction::V3(declare));
+            match taken {
+                TakenClass::Stored(_) => Ok((transaction, None)),
+                TakenClass::Compiled(class) => Ok((transaction, Some(class))),
+            }
         }
         (transaction, _) => Ok((transaction, None)),
     }

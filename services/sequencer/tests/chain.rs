@@ -7,19 +7,23 @@ mod support;
 use std::collections::HashMap;
 
 use sidereal_chain_store::{BlockSelector, ChainStore};
-use sidereal_execution::block::STRK_TOKEN_ADDRESS;
+use sidereal_execution::block::{BlockEnvironment, STRK_TOKEN_ADDRESS};
 use sidereal_execution::genesis::{DevAccount, GenesisClasses, GenesisConfig, genesis};
 use sidereal_execution::replay::replay;
 use sidereal_execution::testing::{contract, deploy_account, invoke, new_account, sign, transfer};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
 use sidereal_object_store::ObjectKey;
-use sidereal_proto::sequencer::{GetPendingNonceRequest, GetPreConfirmedBlockRequest};
+use sidereal_proto::payload;
+use sidereal_proto::sequencer::{
+    GetPendingNonceRequest, GetPreConfirmedBlockRequest, GetPreConfirmedStateRequest,
+};
 use sidereal_proto::types::{ExecutionStatus, FinalityStatus};
 use sidereal_sequencer::SequencerError;
 use starknet_api::abi::abi_utils::get_fee_token_var_address;
 use starknet_api::block::BlockNumber;
 use starknet_api::core::ContractAddress;
+use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::fields::TransactionSignature;
 use starknet_api::transaction::{InvokeTransaction, Transaction, TransactionHash};
 use starknet_types_core::felt::Felt;
@@ -130,9 +134,20 @@ async fn what_cannot_be_executed_is_refused_with_its_reason() {
     let sequencer = Sequencer::start(config(folder.path(), &[executor])).await;
     let accounts = accounts();
     let account = &accounts[0];
-    let good = invoke(account, 0, &[transfer(receiver(0), 1)]);
+    let fund = transfer(*STRK_TOKEN_ADDRESS, 10_u128.pow(20));
+    let good = invoke(account, 0, &[transfer(receiver(0), 1), fund]);
     sequencer.submit(&good).await.unwrap();
     sequencer.wait_for(&good.hash, FinalityStatus::AcceptedOnL2).await;
+
+    // It could pay, but nobody can send from it.
+    let token = DevAccount { address: *STRK_TOKEN_ADDRESS, ..account.clone() };
+    let token = invoke(&token, 0, &[transfer(receiver(0), 1)]);
+    let token = sequencer.submit(&token).await.unwrap_err();
+    assert_eq!(
+        (token.code(), refusal(&token)),
+        (Code::FailedPrecondition, "SUBMIT_ERROR_NON_ACCOUNT"),
+        "{token:?}"
+    );
 
     let again = sequencer.submit(&good).await.unwrap_err();
     assert_eq!(
@@ -298,4 +313,73 @@ async fn an_executor_that_contradicts_itself_halts_the_chain() {
     let store = reader(folder.path()).await;
     assert_eq!(store.head().await.unwrap().unwrap().number, BlockNumber(0));
     assert_eq!(store.waiting_count().await.unwrap(), 1);
+}
+
+/// Pins that what is pre-confirmed is in the state that the sequencer shows, through an executor that breaks and while a
+/// block is being committed; and that accounts which only the open block knows can send.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_open_state_holds_what_is_pre_confirmed() {
+    let folder = TempDir::new().unwrap();
+    let url = store_url(folder.path());
+    let (_, first) = TestExecutor::start(url.clone(), Fault::BreakAfter(4)).await;
+    let (_, second) = TestExecutor::start(url, Fault::None).await;
+    let mut config = config(folder.path(), &[first, second]);
+    config.block.close_after_ms = 4_000;
+    let sequencer = Sequencer::start(config).await;
+    let accounts = accounts();
+    let class_hash = contract("account").class_hash();
+    let fresh = new_account(77, class_hash);
+    let state = async || {
+        let mut client = sequencer.client.clone();
+        client.get_pre_confirmed_state(GetPreConfirmedStateRequest {}).await.unwrap().into_inner()
+    };
+    assert_eq!(state().await.state, None);
+    let store = reader(folder.path()).await;
+    // The value of a cell after all open blocks, and the number of the last one.
+    let balance = async |of: ContractAddress| {
+        let Some(state) = state().await.state else { return balance(&store, of).await };
+        let environment: BlockEnvironment =
+            payload::decode("environment", &state.environment_json).unwrap();
+        let blocks = u64::try_from(state.state_diffs_json.len()).unwrap();
+        assert_eq!(environment.number.0, state.base_number + blocks);
+        let key = get_fee_token_var_address(of);
+        let base = BlockNumber(state.base_number);
+        assert!(store.block(BlockSelector::Number(base)).await.unwrap().is_some());
+        let mut value = store.storage_at(&STRK_TOKEN_ADDRESS, &key, base).await.unwrap();
+        for diff in &state.state_diffs_json {
+            let diff: ThinStateDiff = payload::decode("diff", diff).unwrap();
+            let changed = diff.storage_diffs.get(&*STRK_TOKEN_ADDRESS);
+            value = changed.and_then(|cells| cells.get(&key)).copied().unwrap_or(value);
+        }
+        value
+    };
+
+    let fund = invoke(&accounts[0], 0, &[transfer(fresh.address, 10_u128.pow(20))]);
+    sequencer.submit(&fund).await.unwrap();
+    sequencer.wait_for(&fund.hash, FinalityStatus::PreConfirmed).await;
+    assert_eq!(balance(fresh.address).await, Felt::from(10_u128.pow(20)));
+    // The closed state has neither the funds nor, then, the account.
+    let deploy = deploy_account(&fresh, class_hash);
+    sequencer.submit(&deploy).await.unwrap();
+    sequencer.wait_for(&deploy.hash, FinalityStatus::PreConfirmed).await;
+    let mut forged = invoke(&fresh, 1, &[transfer(receiver(9), 1)]);
+    if let Transaction::Invoke(InvokeTransaction::V3(tx)) = &mut forged.transaction {
+        tx.signature = TransactionSignature(vec![Felt::ONE, Felt::TWO].into());
+    }
+    let forged = sequencer.submit(&forged).await.unwrap_err();
+    assert_eq!(refusal(&forged), "SUBMIT_ERROR_VALIDATION_FAILURE", "{forged:?}");
+    let head = store.head().await.unwrap().unwrap().number;
+    assert_eq!(head, BlockNumber(0), "the block was open all the time");
+
+    // Over several blocks and replays, nothing that was seen goes away.
+    for round in 0..12 {
+        let one = invoke(&fresh, 1 + round, &[transfer(receiver(9), 1)]);
+        sequencer.submit(&one).await.unwrap();
+        sequencer.wait_for_execution(&one.hash).await;
+        assert_eq!(balance(receiver(9)).await, Felt::from(1 + round));
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        assert_eq!(balance(receiver(9)).await, Felt::from(1 + round));
+    }
+    assert!(store.head().await.unwrap().unwrap().number > BlockNumber(0));
+    sequencer.stop().await.unwrap();
 }

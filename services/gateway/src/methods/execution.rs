@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
-use sidereal_proto::executor::{CallRequest, SimulateRequest};
-use sidereal_proto::types::Transaction as WireTransaction;
+use sidereal_proto::executor::{CallRequest, DeclaredClass, SimulateRequest};
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
 
 use super::traces::specified_trace;
@@ -18,7 +17,7 @@ use crate::rpc::fee::{
 };
 use crate::rpc::number::{FeltHex, U64Hex, U128Hex, hexes};
 use crate::rpc::transaction::{Broadcast, BroadcastVersion};
-use crate::submit::take_class;
+use crate::submit::compile_class;
 use crate::validation;
 
 pub async fn call(
@@ -40,7 +39,7 @@ pub async fn call(
         .executor()
         .call(request)
         .await
-        .map_err(|status| query_error(OPERATION, &status, contract_error))?
+        .map_err(|status| query_error(OPERATION, &status))?
         .into_inner();
     let result = wire_felt::felts("result", &answer.result)
         .map_err(|error| RpcError::internal(OPERATION, &error))?;
@@ -55,15 +54,16 @@ pub async fn estimate_fee(
     let flags: Vec<EstimateFlag> = arguments.required(1)?;
     let id = arguments.required(2)?;
     let state = gateway.state(id).await?;
-    let request = SimulateRequest {
+    let mut request = SimulateRequest {
         at: Some(state.wire()),
-        transactions: wire_transactions(&gateway, transactions).await?,
         skip_validate: flags.contains(&EstimateFlag::SkipValidate),
         // The bounds of a transaction that is being estimated are not known yet.
         skip_fee_charge: true,
         with_traces: false,
         fail_on_revert: true,
+        ..SimulateRequest::default()
     };
+    put_transactions(&gateway, transactions, &mut request).await?;
     let simulated: Vec<SimulatedTransaction> = run(&gateway, "estimate fees", request).await?;
     Ok(simulated.iter().map(|transaction| fee_estimate(&transaction.fee_estimation)).collect())
 }
@@ -89,14 +89,15 @@ pub async fn simulate(
         return Err(RpcError::invalid("simulation_flags", problem));
     }
     let state = gateway.state(id).await?;
-    let request = SimulateRequest {
+    let mut request = SimulateRequest {
         at: Some(state.wire()),
-        transactions: wire_transactions(&gateway, transactions).await?,
         skip_validate: flags.contains(&SimulationFlag::SkipValidate),
         skip_fee_charge: flags.contains(&SimulationFlag::SkipFeeCharge),
         with_traces: true,
         fail_on_revert: false,
+        ..SimulateRequest::default()
     };
+    put_transactions(&gateway, transactions, &mut request).await?;
     let simulated: Vec<SimulatedTransaction> = run(&gateway, OPERATION, request).await?;
     simulated
         .into_iter()
@@ -169,22 +170,26 @@ fn broadcasts(
         .collect()
 }
 
-/// Stores the classes of declares, hashes the transactions as they were signed, and writes them.
-async fn wire_transactions(
+/// Compiles the classes of declares, hashes the transactions as they were signed, and writes both into the request.
+async fn put_transactions(
     gateway: &Gateway,
     broadcasts: Vec<Broadcast>,
-) -> Result<Vec<WireTransaction>, RpcError> {
-    let mut transactions = Vec::with_capacity(broadcasts.len());
+    request: &mut SimulateRequest,
+) -> Result<(), RpcError> {
     for (index, broadcast) in broadcasts.into_iter().enumerate() {
         let version: BroadcastVersion = broadcast.version;
-        let (transaction, _) =
-            take_class(gateway, broadcast).await.map_err(|error| class_refused(index, error))?;
+        let (transaction, class) =
+            compile_class(gateway, broadcast).await.map_err(|error| class_refused(index, error))?;
         let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
         let transaction = wire::to_wire(&hash, &transaction)
             .map_err(|error| RpcError::invalid("transaction", error))?;
-        transactions.push(transaction);
+        request.transactions.push(transaction);
+        request.classes.extend(class.map(|class| DeclaredClass {
+            sierra_json_zstd: class.sierra.to_vec(),
+            casm_json_zstd: class.casm.to_vec(),
+        }));
     }
-    Ok(transactions)
+    Ok(())
 }
 
 /// A class that cannot be declared is a transaction that cannot be executed: the errors of submission are
@@ -213,16 +218,7 @@ async fn run(
         .executor()
         .simulate(request)
         .await
-        .map_err(|status| {
-            query_error(operation, &status, |message| match expected {
-                1 => RpcError::TransactionExecution {
-                    transaction_index: 0,
-                    execution_error: ExecutionFailure::Message(message),
-                },
-                // Which of several it was stood in what was too long.
-                _ => RpcError::Unexpected(message),
-            })
-        })?
+        .map_err(|status| query_error(operation, &status))?
         .into_inner();
     let simulated: Vec<SimulatedTransaction> =
         payload::decode("simulated_json", &answer.simulated_json)
@@ -247,34 +243,25 @@ fn fee_estimate(estimate: &sidereal_execution::query::FeeEstimate) -> FeeEstimat
     }
 }
 
-/// The RPC error for an executor's refusal, which carries its own error in the details. `refused` is the
-/// answer where the error was too long to travel and only its (shortened) words came.
-pub fn query_error(
-    operation: &'static str,
-    status: &tonic::Status,
-    refused: impl FnOnce(String) -> RpcError,
-) -> RpcError {
+/// The RPC error for an executor's refusal, which carries its own error in the details, its words shortened if need be.
+pub fn query_error(operation: &'static str, status: &tonic::Status) -> RpcError {
     let Ok(error) = serde_json::from_slice::<QueryError>(status.details()) else {
-        let message = status.message().to_owned();
         return match status.code() {
-            tonic::Code::FailedPrecondition => refused(message),
             tonic::Code::NotFound => RpcError::BlockNotFound,
-            tonic::Code::InvalidArgument => RpcError::invalid("request", message),
+            tonic::Code::InvalidArgument => RpcError::invalid("request", status.message()),
             _ => RpcError::service(operation, status),
         };
     };
     match error {
         QueryError::ContractNotFound { .. } => RpcError::ContractNotFound,
         QueryError::EntrypointNotFound { .. } => RpcError::EntrypointNotFound,
-        QueryError::ContractError { message, .. } => contract_error(message),
+        QueryError::ContractError { message, .. } => {
+            RpcError::ContractError { revert_error: ExecutionFailure::Message(message) }
+        }
         QueryError::TransactionExecution { index, message, .. } => RpcError::TransactionExecution {
             transaction_index: index,
             execution_error: ExecutionFailure::Message(message),
         },
         error @ QueryError::Internal { .. } => RpcError::internal(operation, &error),
     }
-}
-
-fn contract_error(message: String) -> RpcError {
-    RpcError::ContractError { revert_error: ExecutionFailure::Message(message) }
 }

@@ -93,7 +93,7 @@ async fn traces(
         .executor()
         .trace_block(TraceBlockRequest { block_number: number.0 })
         .await
-        .map_err(|status| query_error(OPERATION, &status, RpcError::Unexpected))?
+        .map_err(|status| query_error(OPERATION, &status))?
         .into_inner();
     payload::decode("traces_json", &answer.traces_json)
         .map_err(|error| RpcError::internal(OPERATION, &error))

@@ -66,7 +66,7 @@ pub fn address(value: u64) -> ContractAddress {
     ContractAddress(PatriciaKey::try_from(felt(value)).unwrap())
 }
 
-fn key(value: u64) -> StorageKey {
+pub fn storage_key(value: u64) -> StorageKey {
     StorageKey(PatriciaKey::try_from(felt(value)).unwrap())
 }
 
@@ -192,7 +192,7 @@ pub async fn write(folder: &Path, class: Option<(ClassHash, CompiledClassHash)>)
         ]),
         storage_diffs: IndexMap::from([(
             address(TOKEN),
-            IndexMap::from([(key(BALANCE_KEY), felt(BALANCE)), (key(1), felt(2))]),
+            IndexMap::from([(storage_key(BALANCE_KEY), felt(BALANCE)), (storage_key(1), felt(2))]),
         )]),
         class_hash_to_compiled_class_hash: IndexMap::from([(
             ClassHash(felt(CLASS)),
@@ -239,7 +239,7 @@ pub async fn write(folder: &Path, class: Option<(ClassHash, CompiledClassHash)>)
         deployed_contracts: IndexMap::from([(address(OTHER), ClassHash(felt(SECOND_CLASS)))]),
         storage_diffs: IndexMap::from([(
             address(TOKEN),
-            IndexMap::from([(key(BALANCE_KEY), Felt::ZERO)]),
+            IndexMap::from([(storage_key(BALANCE_KEY), Felt::ZERO)]),
         )]),
         nonces: IndexMap::from([(address(ACCOUNT), Nonce(felt(3)))]),
         ..ThinStateDiff::default()

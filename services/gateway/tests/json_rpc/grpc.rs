@@ -96,10 +96,7 @@ async fn submission() {
     transaction.hash.clear();
     let accepted = client.submit_transaction(request(Some(transaction.clone()))).await.unwrap();
     let submitted = stack.sequencer.0.lock().unwrap().submitted.pop().unwrap();
-    assert_eq!(
-        accepted.into_inner().transaction_hash,
-        wire_felt::felt_bytes(&submitted.claimed_hash.unwrap().0)
-    );
+    assert_eq!(accepted.into_inner().transaction_hash, wire_felt::felt_bytes(&submitted.hash.0));
     let with_class = SubmitTransactionRequest {
         transaction: Some(transaction),
         sierra_class_json: b"{}".to_vec(),

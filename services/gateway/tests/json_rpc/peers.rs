@@ -11,6 +11,7 @@ use sidereal_chain_store::{StoredReceipt, StoredTransaction};
 use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
 use sidereal_execution::trace::{TransactionTrace, TransactionTraceEntry};
+use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor::executor_service_server::{ExecutorService, ExecutorServiceServer};
 use sidereal_proto::executor::{
     CallRequest, CallResponse, ExecuteBlockRequest, ExecuteBlockResponse, SimulateRequest,
@@ -28,6 +29,7 @@ use sidereal_proto::sequencer::{
 };
 use sidereal_proto::types::{ExecutionStatus, FinalityStatus, TransactionStatus};
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
+use starknet_api::core::ChainId;
 use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 use tokio::net::TcpListener;
@@ -46,7 +48,7 @@ pub struct SequencerState {
     pub rejected: HashMap<Felt, String>,
     /// What the next submission is refused with.
     pub refuse: Option<SubmitError>,
-    pub submitted: Vec<wire::ReceivedTransaction>,
+    pub submitted: Vec<BlockTransaction>,
     pub pending_nonce: Felt,
 }
 
@@ -83,8 +85,12 @@ impl SequencerService for Sequencer {
             return Err(status);
         }
         let received = wire::from_wire(request.into_inner().transaction.unwrap())?;
-        let transaction_hash = wire_felt::felt_bytes(&received.claimed_hash.unwrap().0);
-        state.submitted.push(received);
+        // Gateways leave the hash to the sequencer.
+        assert_eq!(received.claimed_hash, None);
+        let chain_id = ChainId::from(crate::chain::CHAIN.to_owned());
+        let submitted = BlockTransaction::new(received.transaction, &chain_id).unwrap();
+        let transaction_hash = wire_felt::felt_bytes(&submitted.hash.0);
+        state.submitted.push(submitted);
         Ok(Response::new(SubmitTransactionResponse { transaction_hash }))
     }
 

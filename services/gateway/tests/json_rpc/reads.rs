@@ -1,9 +1,15 @@
 //! What can be read: each answer is checked against its schema by [`Stack::call`], and for its content here.
 
+use indexmap::IndexMap;
 use serde_json::{Value, json};
+use sidereal_execution::block::BlockEnvironment;
+use sidereal_proto::executor::StateAt;
+use sidereal_proto::payload;
+use starknet_api::core::{ClassHash, CompiledClassHash, Nonce};
+use starknet_api::state::ThinStateDiff;
 
 use crate::chain::*;
-use crate::stack::{SPEC, Stack, felt as read_felt, hash, number};
+use crate::stack::{Answer, SPEC, Stack, environment, felt as read_felt, hash, number};
 
 /// The methods are those of the files, with the same parameters in the same order.
 #[tokio::test]
@@ -124,6 +130,145 @@ async fn the_open_block() {
     stack.sequencer.0.lock().unwrap().pending_nonce = felt(9);
     let nonce = json!(["pre_confirmed", hex(ACCOUNT)]);
     assert_eq!(stack.result("starknet_getNonce", nonce).await, "0x9");
+}
+
+/// Block 3, which is being committed: a value, a class, a declared class, a contract; and block 4 on top of it.
+fn open_changes() -> (ThinStateDiff, ThinStateDiff) {
+    let class = |class: u64| ClassHash(felt(class));
+    let cells = |cells: &[(u64, u64)]| {
+        IndexMap::from([(
+            address(TOKEN),
+            cells.iter().map(|(key, value)| (storage_key(*key), felt(*value))).collect(),
+        )])
+    };
+    let committing = ThinStateDiff {
+        storage_diffs: cells(&[(BALANCE_KEY, 77), (1, 0)]),
+        deployed_contracts: IndexMap::from([
+            (address(OPEN_CONTRACT), class(OPEN_CLASS)),
+            (address(OTHER), class(CLASS)),
+        ]),
+        class_hash_to_compiled_class_hash: IndexMap::from([(
+            class(OPEN_CLASS),
+            CompiledClassHash(felt(COMPILED)),
+        )]),
+        nonces: IndexMap::from([(address(ACCOUNT), Nonce(felt(4)))]),
+        ..ThinStateDiff::default()
+    };
+    let filling = ThinStateDiff {
+        storage_diffs: cells(&[(BALANCE_KEY, 78), (2, 5)]),
+        ..ThinStateDiff::default()
+    };
+    (committing, filling)
+}
+
+const OPEN_CONTRACT: u64 = 0x0e17;
+const OPEN_CLASS: u64 = 0x0c1a55;
+
+/// What is executed and not committed is over what is: in values, classes, the state update, and for executors.
+#[tokio::test]
+async fn the_open_state() {
+    let stack = Stack::start().await;
+    let read = |key: u64| {
+        let stack = &stack;
+        async move {
+            let params = json!([hex(TOKEN), hex(key), "pre_confirmed"]);
+            stack.result("starknet_getStorageAt", params).await
+        }
+    };
+    let class_at = |contract: u64| {
+        let stack = &stack;
+        async move {
+            let params = json!(["pre_confirmed", hex(contract)]);
+            stack.call("starknet_getClassHashAt", params).await
+        }
+    };
+    let call = || async {
+        let request = json!({
+            "contract_address": hex(TOKEN),
+            "entry_point_selector": "0x1",
+            "calldata": ["0x7"],
+        });
+        let answer = stack.result("starknet_call", json!([request, "pre_confirmed"])).await;
+        assert_eq!(answer, json!(["0x7"]));
+        stack.executor.0.lock().unwrap().calls.pop().unwrap().at.unwrap()
+    };
+    // Nothing is open: the state is the latest.
+    assert_eq!(read(BALANCE_KEY).await, "0x0");
+    assert_eq!(call().await, StateAt { block_number: Some(2), pending: None });
+    let empty = stack.result("starknet_getStateUpdate", json!(["pre_confirmed"])).await;
+    let latest = stack.result("starknet_getStateUpdate", json!(["latest"])).await;
+    assert_eq!(empty["old_root"], latest["new_root"]);
+    assert_eq!(empty["state_diff"]["storage_diffs"], json!([]));
+
+    stack.open_block(0x3001);
+    let (committing, filling) = open_changes();
+    stack.sequencer.0.lock().unwrap().changes = committing;
+    assert_eq!(read(BALANCE_KEY).await, hex(77));
+    let wire = call().await;
+    assert_eq!(wire.block_number, Some(2));
+    assert_eq!(wire.pending.unwrap().state_diffs_json.len(), 1);
+
+    // What the state update says is the block's alone, and says which contracts are new.
+    let update = stack.result("starknet_getStateUpdate", json!(["pre_confirmed"])).await;
+    SPEC.check_component("PRE_CONFIRMED_STATE_UPDATE", &update).unwrap();
+    assert_eq!(update["old_root"], latest["new_root"]);
+    assert!(update.get("block_hash").is_none() && update.get("new_root").is_none());
+    let diff = &update["state_diff"];
+    assert_eq!(
+        diff["storage_diffs"],
+        json!([{
+            "address": hex(TOKEN),
+            "storage_entries": [
+                {"key": hex(BALANCE_KEY), "value": hex(77)}, {"key": "0x1", "value": "0x0"},
+            ],
+        }])
+    );
+    assert_eq!(
+        diff["deployed_contracts"],
+        json!([{"address": hex(OPEN_CONTRACT), "class_hash": hex(OPEN_CLASS)}])
+    );
+    assert_eq!(
+        diff["replaced_classes"],
+        json!([{"contract_address": hex(OTHER), "class_hash": hex(CLASS)}])
+    );
+    assert_eq!(diff["nonces"], json!([{"contract_address": hex(ACCOUNT), "nonce": "0x4"}]));
+    let only = json!(["pre_confirmed", [hex(ACCOUNT)]]);
+    let only = stack.result("starknet_getStateUpdate", only).await;
+    assert_eq!(only["state_diff"]["storage_diffs"], json!([]));
+    assert_eq!(only["state_diff"]["nonces"].as_array().unwrap().len(), 1);
+
+    // The block that is being filled is on top of it; in its environment queries run.
+    stack.sequencer.0.lock().unwrap().filling = Some((environment(4), filling));
+    assert_eq!(read(BALANCE_KEY).await, hex(78));
+    assert_eq!(read(1).await, "0x0");
+    assert_eq!(read(2).await, "0x5");
+    assert_eq!(read(9).await, "0x0");
+    for (key, block) in [(BALANCE_KEY, 4), (1, 3), (9, 0)] {
+        let flags = ["INCLUDE_LAST_UPDATE_BLOCK"];
+        let params = json!([hex(TOKEN), hex(key), "pre_confirmed", flags]);
+        let found = stack.result("starknet_getStorageAt", params).await;
+        assert_eq!(found["last_update_block"], block, "{key:#x}");
+    }
+    let latest = json!([hex(TOKEN), hex(2), "latest"]);
+    assert_eq!(stack.result("starknet_getStorageAt", latest).await, "0x0");
+    for (contract, class) in [(OPEN_CONTRACT, OPEN_CLASS), (OTHER, CLASS), (ACCOUNT, CLASS)] {
+        let Answer::Result(found) = class_at(contract).await else { panic!("{contract:#x}") };
+        assert_eq!(found, hex(class));
+    }
+    assert!(matches!(class_at(UNKNOWN).await, Answer::Error { code: 20, .. }));
+    let new = json!([hex(OPEN_CONTRACT), "0x5", "pre_confirmed"]);
+    assert_eq!(stack.result("starknet_getStorageAt", new).await, "0x0");
+    let nonce = json!(["pre_confirmed", hex(OPEN_CONTRACT)]);
+    assert_eq!(stack.result("starknet_getNonce", nonce).await, "0x0");
+    let wire = call().await;
+    let pending = wire.pending.unwrap();
+    assert_eq!((wire.block_number, pending.state_diffs_json.len()), (Some(2), 2));
+    let seen: BlockEnvironment =
+        payload::decode("environment_json", &pending.environment_json).unwrap();
+    assert_eq!(seen, environment(4));
+    // The block itself is still the one that is being committed.
+    let block = stack.result("starknet_getBlockWithTxHashes", json!(["pre_confirmed"])).await;
+    assert_eq!(block["block_number"], 3);
 }
 
 /// RECEIVED, PRE_CONFIRMED and ACCEPTED_ON_L2, as `waitForTransaction` follows them.

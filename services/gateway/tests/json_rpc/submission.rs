@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use sidereal_execution::classes::DeclaredClass;
 use sidereal_execution::outcome::RejectionReason;
 use sidereal_execution::query::QueryError;
 use sidereal_proto::sequencer::SubmitError;
 use starknet_api::core::{ClassHash, CompiledClassHash};
+use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 
 use crate::chain::*;
@@ -132,7 +134,7 @@ async fn an_invoke_reaches_the_sequencer_with_its_hash() {
         let result = stack.result(INVOKE_METHOD, params).await;
         let submitted = stack.sequencer.0.lock().unwrap().submitted.pop().unwrap();
         assert_eq!(result["transaction_hash"], INVOKE_HASH);
-        assert_eq!(submitted.claimed_hash.unwrap().0, Felt::from_hex(INVOKE_HASH).unwrap());
+        assert_eq!(submitted.hash.0, Felt::from_hex(INVOKE_HASH).unwrap());
     }
 }
 
@@ -170,6 +172,8 @@ async fn a_declared_class_is_stored_and_served() {
     );
     assert_eq!(stack.code("starknet_getClass", json!(["latest", hex(UNKNOWN)])).await, 28);
     assert_eq!(stack.code("starknet_getCompiledCasm", json!([hex(UNKNOWN)])).await, 28);
+    let open = json!(["pre_confirmed", result["class_hash"]]);
+    assert_eq!(stack.result("starknet_getClass", open).await, read);
     // Declared by block 1, so unknown to block 0.
     assert_eq!(stack.code("starknet_getClass", json!([number(0), hex(SECOND_CLASS)])).await, 28);
 }
@@ -264,6 +268,7 @@ async fn refusals_of_the_sequencer() {
         (SubmitError::InsufficientResources, 53),
         (SubmitError::InsufficientBalance, 54),
         (SubmitError::ValidationFailure, 55),
+        (SubmitError::NonAccount, 58),
         (SubmitError::ReplacementUnderpriced, 64),
         (SubmitError::FeeBelowMinimum, 65),
         (SubmitError::MempoolFull, 63),
@@ -314,6 +319,27 @@ async fn calls() {
     SPEC.check_component("CONTRACT_EXECUTION_ERROR", &data.unwrap()["revert_error"]).unwrap();
 }
 
+/// A class that the open block declares can be read at once, and nowhere else.
+#[tokio::test]
+async fn a_class_that_is_declared_in_the_open_block_is_served() {
+    let (class_hash, compiled) = counter_hashes();
+    let stack = Stack::start().await;
+    stack.result(DECLARE_METHOD, json!([declare_transaction()])).await;
+    stack.open_block(0x3001);
+    let class = |block: &str| json!([block, format!("{:#x}", class_hash.0)]);
+    // It waits, and is not executed.
+    assert_eq!(stack.code("starknet_getClass", class("pre_confirmed")).await, 28);
+    let mut changes = ThinStateDiff::default();
+    changes.class_hash_to_compiled_class_hash.insert(class_hash, compiled);
+    changes.deployed_contracts.insert(address(0x0e17), class_hash);
+    stack.sequencer.0.lock().unwrap().changes = changes;
+    let read = stack.result("starknet_getClass", class("pre_confirmed")).await;
+    assert_eq!(read["abi"], COUNTER.0["abi"]);
+    let at = json!(["pre_confirmed", hex(0x0e17)]);
+    assert_eq!(stack.result("starknet_getClassAt", at).await, read);
+    assert_eq!(stack.code("starknet_getClass", class("latest")).await, 28);
+}
+
 #[tokio::test]
 async fn estimates_and_simulations() {
     let stack = Stack::start().await;
@@ -330,12 +356,25 @@ async fn estimates_and_simulations() {
     let query_hash = Felt::from_hex(INVOKE_QUERY_HASH).unwrap();
     assert_eq!(request.transactions[0].hash, query_hash.to_bytes_be());
 
+    // The class goes along, and is nowhere else; once it is declared, executors find it.
+    let hash = |class: &sidereal_proto::executor::DeclaredClass| {
+        let sierra = zstd::decode_all(class.sierra_json_zstd.as_slice()).unwrap();
+        let casm = zstd::decode_all(class.casm_json_zstd.as_slice()).unwrap();
+        DeclaredClass::from_json(&sierra, &casm).unwrap().class_hash()
+    };
+    assert_eq!(request.classes.iter().map(hash).collect::<Vec<_>>(), [counter_hashes().0]);
+    let classes = stack.folder.path().join("objects/classes");
+    assert!(!classes.exists(), "an estimate stores nothing");
+    stack.result(DECLARE_METHOD, json!([declare_transaction()])).await;
+    assert!(classes.exists());
+
     let flags = json!(["SKIP_FEE_CHARGE"]);
     let params = json!([number(1), transactions, flags]);
     let simulated = stack.result("starknet_simulateTransactions", params).await;
     assert_eq!(simulated[2]["transaction_trace"]["type"], "INVOKE");
     let request = stack.executor.0.lock().unwrap().simulations.pop().unwrap();
     assert!(!request.skip_validate && request.skip_fee_charge && !request.fail_on_revert);
+    assert!(request.classes.is_empty());
     assert_eq!(request.at.unwrap().block_number, Some(1));
 
     stack.executor.0.lock().unwrap().refuse = Some(QueryError::TransactionExecution {

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sidereal_execution::block::BlockEnvironment;
+use sidereal_execution::engine::opening_changes;
 use sidereal_execution::limits::ProofLoad;
 use sidereal_execution::outcome::{
     BlockExecution, InitialReads, Rejection, RejectionReason, TransactionOutcome,
     TransactionReceipt,
 };
+use sidereal_execution::state::extend_diff;
 use sidereal_execution::transaction::BlockTransaction;
 use starknet_api::block::BlockTimestamp;
-use starknet_api::core::ContractAddress;
+use starknet_api::core::{ContractAddress, Nonce};
 use starknet_api::data_availability::L1DataAvailabilityMode;
 use starknet_api::execution_resources::GasVector;
-use starknet_api::state::ThinStateDiff;
+use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_api::transaction::fields::Fee;
 use starknet_api::transaction::{
     InvokeTransaction, InvokeTransactionV0, RevertedTransactionExecutionStatus, Transaction,
@@ -25,7 +27,7 @@ use starknet_api::transaction::{
 use starknet_types_core::felt::Felt;
 
 use super::environment::ChainRules;
-use super::open_block::{Answer, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
+use super::open_block::{Answer, Change, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
 use crate::config::{ChainConfig, GasPricesConfig};
 
 fn environment() -> BlockEnvironment {
@@ -66,6 +68,16 @@ fn receipt(
 fn included(hash: TransactionHash) -> TransactionOutcome {
     let receipt = receipt(hash, TransactionExecutionStatus::Succeeded);
     TransactionOutcome::Included(Box::new(receipt))
+}
+
+/// What a transaction changes: a cell that others change too, and a nonce of its own.
+fn changes(hash: TransactionHash) -> ThinStateDiff {
+    let mut diff = ThinStateDiff::default();
+    let id = u128::try_from(hash.0).unwrap_or(0);
+    let entries = diff.storage_diffs.entry(ContractAddress::from(9_u128)).or_default();
+    entries.insert(StorageKey::from(u64::try_from(id % 3).unwrap_or(0)), hash.0);
+    diff.nonces.insert(ContractAddress::from(0x100 + id), Nonce(Felt::ONE));
+    diff
 }
 
 /// An executor that rejects some transactions and is full after so many.
@@ -116,6 +128,7 @@ proptest! {
         rejects in prop::collection::vec(prop::bool::weighted(0.3), 1..30),
         capacity in 1..15_usize,
         breaks in prop::collection::vec(prop::bool::weighted(0.15), 400),
+        cuts in prop::collection::vec(1..4_usize, 50),
     ) {
         let mut waiting: VecDeque<_> =
             (0..rejects.len()).map(|id| transaction(u64::try_from(id).unwrap_or(0))).collect();
@@ -123,6 +136,8 @@ proptest! {
         let mut executor = Model::new(&rejects, capacity);
         let (mut accepted, mut rejected, mut returned) = (Vec::new(), Vec::new(), Vec::new());
         let mut breaks = breaks.into_iter();
+        let mut cuts = cuts.into_iter().cycle();
+        let mut view = opening_changes(&environment());
         let mut now_ms = 0;
         let closed = loop {
             match open.next(now_ms) {
@@ -145,19 +160,41 @@ proptest! {
                 now_ms += if waiting.is_empty() { 1_000 } else { 1 };
                 continue;
             }
-            match executor.answer() {
-                Some(outcome) => match open.answer(outcome)? {
-                    Answer::Included(hash) => accepted.push(hash),
-                    Answer::Rejected(rejection) => rejected.push(rejection.hash),
-                    Answer::Reconfirmed => {}
-                },
-                None => {
-                    let (back, too_large) = open.full()?;
-                    prop_assert!(too_large.is_none(), "the first one always fits");
-                    returned.extend(back);
-                    executor.received.clear();
+            let mut batch = ThinStateDiff::default();
+            for _ in 0..cuts.next().unwrap_or(1) {
+                if executor.received.is_empty() {
+                    break;
+                }
+                match executor.answer() {
+                    Some(outcome) => {
+                        if let TransactionOutcome::Included(receipt) = &outcome {
+                            extend_diff(&mut batch, &changes(receipt.hash));
+                        }
+                        match open.answer(outcome)? {
+                            Answer::Included(hash) => accepted.push(hash),
+                            Answer::Rejected(rejection) => rejected.push(rejection.hash),
+                            Answer::Reconfirmed => {}
+                        }
+                    }
+                    None => {
+                        let (back, too_large) = open.full()?;
+                        prop_assert!(too_large.is_none(), "the first one always fits");
+                        returned.extend(back);
+                        executor.received.clear();
+                    }
                 }
             }
+            match open.changed(Box::new(batch)) {
+                Change::More(more) => extend_diff(&mut view, &more),
+                Change::All(all) => view = *all,
+                Change::Nothing => {}
+            }
+            // Whatever breaks, who looks sees all that is included, and nothing else.
+            let mut included = opening_changes(&environment());
+            for (one, _) in open.included() {
+                extend_diff(&mut included, &changes(one.hash));
+            }
+            prop_assert_eq!(&view, &included);
         };
         // One executor that never breaks.
         let accepts = |id: &usize| !rejects.get(*id).copied().unwrap_or(false);

@@ -12,7 +12,7 @@ use sidereal_execution::classes::{ExecutionMode, RunnableClasses, RunnableClasse
 use sidereal_execution::engine::BlockExecutor;
 use sidereal_execution::limits::BlockLimits;
 use sidereal_execution::query::{QueryContext, validate};
-use sidereal_execution::state::{BlockState, StateValueError, StateValues};
+use sidereal_execution::state::{BlockState, ChangedValues, StateValueError, StateValues};
 use sidereal_execution::testing::{SharedClasses, contract};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor::executor_service_server::{ExecutorService, ExecutorServiceServer};
@@ -191,9 +191,15 @@ impl ExecutorService for TestExecutor {
         &self,
         request: Request<ValidateRequest>,
     ) -> Result<Response<ValidateResponse>, Status> {
-        let wire = request.into_inner().transaction.unwrap();
-        let transaction = read(wire)?;
-        let (state, block) = self.state(None).await?;
+        let request = request.into_inner();
+        let transaction = read(request.transaction.unwrap())?;
+        let at = request.at.unwrap();
+        let (mut state, block) = self.state(at.block_number.map(BlockNumber)).await?;
+        for diff in at.pending.iter().flat_map(|pending| &pending.state_diffs_json) {
+            let values = state.values().clone();
+            let changed = ChangedValues::new(values, &payload::decode("state_diffs_json", diff)?);
+            state = BlockState::new(Arc::new(changed), self.classes.clone());
+        }
         let head = {
             let store = self.store.get().unwrap();
             let selector = sidereal_chain_store::BlockSelector::Number(block);

@@ -146,6 +146,24 @@ impl Sequencer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+
+    /// Waits until the transaction is in a block, open or closed.
+    pub async fn wait_for_execution(&self, hash: &TransactionHash) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let status = self.status(hash).await;
+            if let Ok(status) = &status
+                && matches!(
+                    status.finality(),
+                    FinalityStatus::PreConfirmed | FinalityStatus::AcceptedOnL2
+                )
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "waiting for execution, last: {status:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 impl Drop for Sequencer {
