@@ -216,6 +216,35 @@ async function deployAnAccount() {
   assert.equal(BigInt(await fresh.getNonce()), 2n);
 }
 
+async function readWhatIsPreConfirmed() {
+  step('sending without waiting for blocks');
+  const eager = new RpcProvider({ nodeUrl: required('SIDEREAL_RPC'), blockIdentifier: 'pre_confirmed' });
+  const sender = new Account({ provider: eager, address: account.address, signer: required('SIDEREAL_KEY') });
+  const to = stark.randomAddress();
+  const transfer = {
+    contractAddress: STRK,
+    entrypoint: 'transfer',
+    calldata: CallData.compile({ to, amount: cairo.uint256(5n) }),
+  };
+  const sent = [];
+  for (let count = 1n; count <= 4n; count += 1n) {
+    // Nonce and estimate are those after the one before, which no closed block need hold.
+    const { transaction_hash: hash } = await sender.execute(transfer);
+    await eager.waitForTransaction(hash, {
+      ...WAIT,
+      retryInterval: 50,
+      successStates: ['PRE_CONFIRMED', 'ACCEPTED_ON_L2', 'ACCEPTED_ON_L1'],
+    });
+    sent.push(hash);
+    const call = { contractAddress: STRK, entrypoint: 'balance_of', calldata: [to] };
+    const [balance] = await eager.callContract(call);
+    assert.equal(BigInt(balance), 5n * count);
+  }
+  const update = await eager.getStateUpdate();
+  assert.ok(update.state_diff.storage_diffs);
+  for (const hash of sent) await succeeded(hash);
+}
+
 async function whatFails(counter) {
   step('what fails');
   const tooMuch = counter.populate('decrement_by', [10n ** 9n]);
@@ -245,6 +274,7 @@ const counter = await declareAndDeploy();
 const sent = await invokeAndCall(counter);
 await readStateAndEvents(counter, sent);
 await deployAnAccount();
+await readWhatIsPreConfirmed();
 await whatFails(counter);
 writeFileSync(required('SIDEREAL_OUTPUT'), JSON.stringify({ transactions }));
 step(`done: ${transactions.length} transactions`);
