@@ -161,7 +161,7 @@ fn status(failure: QueryFailure) -> Status {
         _ => return plain,
     };
     // The words are in the details.
-    let message = shorten(plain.message(), MAX_MESSAGE_BYTES);
+    let message = shorten(plain.message(), MAX_WORDS_BYTES);
     match details {
         Some(details) => Status::with_details(plain.code(), message, details.into()),
         None => plain,
@@ -181,7 +181,7 @@ fn details<T: Serialize>(shortened: impl Fn(usize) -> T) -> Option<Vec<u8>> {
 const MAX_DETAILS_BYTES: usize = 8 * 1024;
 
 /// Of the words beside the details, which travel in a header, too; some of their bytes are sent as three.
-const MAX_MESSAGE_BYTES: usize = 1024;
+const MAX_WORDS_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +200,7 @@ mod tests {
             let error = QueryError::TransactionExecution { index: 7, reason: None, message };
             let status = status(QueryFailure::Query(error));
             assert!(status.details().len() <= MAX_DETAILS_BYTES);
-            assert!(status.message().len() < 2 * MAX_MESSAGE_BYTES);
+            assert!(status.message().len() < 2 * MAX_WORDS_BYTES);
             let error: QueryError = serde_json::from_slice(status.details()).unwrap();
             let QueryError::TransactionExecution { index: 7, reason: None, message } = error else {
                 panic!("{error:?}");

@@ -200,3 +200,108 @@ impl Shared {
         self.head.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sidereal_execution::block::OLD_BLOCK_HASH_DISTANCE;
+    use starknet_api::block::{BlockHash, BlockHashAndNumber, BlockTimestamp};
+    use starknet_api::core::Nonce;
+    use starknet_api::data_availability::L1DataAvailabilityMode;
+    use starknet_types_core::felt::Felt;
+
+    use super::*;
+    use crate::config::{ChainConfig, GasPricesConfig};
+    use crate::production::ChainRules;
+
+    fn block(number: u64) -> PreConfirmedBlock {
+        let rules = ChainRules {
+            chain_id: ChainConfig::default().chain_id(),
+            sequencer_address: ContractAddress::from(1_u128),
+            l1_da_mode: L1DataAvailabilityMode::Calldata,
+            prices: GasPricesConfig::default().prices(),
+        };
+        let mut environment = rules.genesis(BlockTimestamp(7));
+        environment.number = BlockNumber(number);
+        environment.old_block = number.checked_sub(OLD_BLOCK_HASH_DISTANCE).map(|old| {
+            BlockHashAndNumber { number: BlockNumber(old), hash: BlockHash(Felt::from(0xb10c)) }
+        });
+        PreConfirmedBlock::new(environment)
+    }
+
+    fn nonce(account: u128, nonce: u64) -> ThinStateDiff {
+        let mut diff = ThinStateDiff::default();
+        diff.nonces.insert(ContractAddress::from(account), Nonce(Felt::from(nonce)));
+        diff
+    }
+
+    fn read(json: &[u8]) -> ThinStateDiff {
+        payload::decode("diff", json).unwrap()
+    }
+
+    /// Pins down that the JSON is shared while nothing changes, and never that of an earlier state.
+    #[test]
+    fn the_json_of_a_diff_follows_it() {
+        let mut diff = SharedDiff::new(nonce(5, 1));
+        let first = diff.json().unwrap();
+        let seen = diff.clone();
+        assert!(Arc::ptr_eq(&first, &seen.json().unwrap()));
+        diff.extend(&nonce(6, 1));
+        diff.extend(&nonce(5, 2));
+        let mut both = nonce(5, 2);
+        extend_diff(&mut both, &nonce(6, 1));
+        assert_eq!(read(&diff.json().unwrap()), both);
+        assert_eq!(diff.diff(), &both);
+        // Whoever holds what was, keeps it.
+        assert_eq!(read(&seen.json().unwrap()), nonce(5, 1));
+    }
+
+    /// Pins down what the state is made of: the last block in the store, and all that are not there, in their order.
+    #[test]
+    fn the_open_state_is_that_of_all_open_blocks() {
+        let mut open = OpenBlocks::default();
+        assert!(open.state().is_none());
+        open.filling = Some(block(12));
+        let state = open.state().unwrap();
+        assert_eq!((state.base, state.changes.len()), (BlockNumber(11), 1));
+        // The hash of block 2 can be read before the first transaction.
+        let opening = read(&state.diffs_json().unwrap()[0]);
+        assert_eq!(opening.storage_diffs[&ContractAddress::from(1_u128)].len(), 1);
+
+        let (mut committing, mut filling) = (block(12), block(13));
+        committing.changes.extend(&nonce(5, 1));
+        filling.changes.extend(&nonce(5, 2));
+        open = OpenBlocks { committing: Some(committing), filling: Some(filling) };
+        let state = open.state().unwrap();
+        assert_eq!((state.base, state.environment.number), (BlockNumber(11), BlockNumber(13)));
+        let nonces: Vec<_> =
+            state.diffs_json().unwrap().iter().map(|json| read(json).nonces).collect();
+        assert_eq!(nonces, [nonce(5, 1).nonces, nonce(5, 2).nonces]);
+        assert!(state.concerns(&ContractAddress::from(5_u128)));
+        assert!(!state.concerns(&ContractAddress::from(6_u128)));
+        assert!(!state.deploys(&ContractAddress::from(5_u128)));
+    }
+
+    /// Pins down that an account which was paid, whose storage changed or which is new is one to ask about again.
+    #[test]
+    fn accounts_that_the_open_blocks_changed() {
+        let account = ContractAddress::from(5_u128);
+        let concerns = |diff: ThinStateDiff| {
+            let mut open = block(1);
+            open.changes.extend(&diff);
+            OpenBlocks { committing: None, filling: Some(open) }.state().unwrap().concerns(&account)
+        };
+        let storage = |contract, key| {
+            let mut diff = ThinStateDiff::default();
+            diff.storage_diffs.entry(contract).or_default().insert(key, Felt::ONE);
+            diff
+        };
+        let mut deployed = ThinStateDiff::default();
+        deployed.deployed_contracts.insert(account, Default::default());
+        assert!(concerns(deployed));
+        assert!(concerns(storage(account, 0_u64.into())));
+        assert!(concerns(storage(*STRK_TOKEN_ADDRESS, get_fee_token_var_address(account))));
+        let other = ContractAddress::from(6_u128);
+        assert!(!concerns(storage(*STRK_TOKEN_ADDRESS, get_fee_token_var_address(other))));
+        assert!(!concerns(ThinStateDiff::default()));
+    }
+}
