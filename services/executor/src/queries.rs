@@ -301,6 +301,13 @@ impl Shared {
         let environment = environment_of(&self.store, &block, &self.chain_id)
             .await
             .map_err(QueryFailure::ChainStore)?;
+        let parent = block.header.parent_hash;
+        if self.values.is_at(parent)
+            && let Some(diff) =
+                self.store.state_diff(block.number()).await.map_err(QueryFailure::ChainStore)?
+        {
+            self.values.follow(parent, block.hash, &diff);
+        }
         let context = QueryContext::new(self.state_after(&block), environment)
             .map_err(QueryFailure::Query)?;
         self.contexts.put(block.number(), context.clone());

@@ -1,5 +1,6 @@
 //! The state after a closed block, from the chain store, with the values that blocks keep reading in memory.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +23,8 @@ enum Key {
     CompiledClassHash(ClassHash),
 }
 
-/// Values of the state after one block, the latest that this executor has seen closed. Moves on with the chain.
+/// Values of the state after the latest block that this executor has seen closed, and after the one before it: while a
+/// block is being filled on top of the one, transactions are validated over the other. Moves on with the chain.
 pub(crate) struct ValueCache {
     current: Mutex<Current>,
 }
@@ -31,11 +33,22 @@ struct Current {
     /// The block after which the values hold.
     block: Option<BlockHash>,
     values: LruCache<Key, Felt>,
+    /// The block before, if its values are known by `changed`.
+    parent: Option<BlockHash>,
+    /// What `block` changed: the value after `parent`, where it is known. All else is the same after both.
+    changed: HashMap<Key, Option<Felt>>,
 }
 
 impl ValueCache {
     pub(crate) fn new(capacity: NonZeroUsize) -> Self {
-        Self { current: Mutex::new(Current { block: None, values: LruCache::new(capacity) }) }
+        Self {
+            current: Mutex::new(Current {
+                block: None,
+                values: LruCache::new(capacity),
+                parent: None,
+                changed: HashMap::new(),
+            }),
+        }
     }
 
     /// Says that `block` is the one to remember values of. Block `parent` with `diff` applied is `block`; when
@@ -48,30 +61,63 @@ impl ValueCache {
         if current.block != Some(parent) {
             current.values.clear();
         }
-        for (key, value) in changes(diff) {
-            current.values.put(key, value);
+        current.step(parent, block, diff);
+    }
+
+    /// Moves on to `block` if the cache is at its parent.
+    pub(crate) fn follow(&self, parent: BlockHash, block: BlockHash, diff: &ThinStateDiff) {
+        let mut current = self.locked();
+        if current.block == Some(parent) {
+            current.step(parent, block, diff);
         }
-        current.block = Some(block);
+    }
+
+    /// Whether [`Self::follow`] would move on.
+    pub(crate) fn is_at(&self, block: BlockHash) -> bool {
+        self.locked().block == Some(block)
     }
 
     fn get(&self, block: BlockHash, key: Key) -> Option<Felt> {
         let mut current = self.locked();
-        if current.block != Some(block) {
+        if current.block == Some(block) {
+            return current.values.get(&key).copied();
+        }
+        if current.parent != Some(block) {
             return None;
         }
-        current.values.get(&key).copied()
+        match current.changed.get(&key) {
+            Some(before) => *before,
+            None => current.values.get(&key).copied(),
+        }
     }
 
     fn put(&self, block: BlockHash, key: Key, value: Felt) {
         let mut current = self.locked();
         if current.block == Some(block) {
             current.values.put(key, value);
+        } else if current.parent == Some(block) {
+            match current.changed.get_mut(&key) {
+                Some(before) => *before = Some(value),
+                None => drop(current.values.put(key, value)),
+            }
         }
     }
 
     /// A holder that panicked left at worst a value out, never a wrong one in.
     fn locked(&self) -> std::sync::MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn step(&mut self, parent: BlockHash, block: BlockHash, diff: &ThinStateDiff) {
+        self.changed.clear();
+        for (key, value) in changes(diff) {
+            let before = self.values.put(key, value);
+            self.changed.insert(key, before);
+        }
+        self.block = Some(block);
+        self.parent = Some(parent);
     }
 }
 
@@ -198,27 +244,41 @@ mod tests {
         diff
     }
 
-    /// Pins down that no value is answered for a block other than the one it holds after.
+    /// Pins down that no value is answered for a block other than the two it holds after, and that what the later one
+    /// changed is not mixed up.
     #[test]
-    fn values_belong_to_one_block() {
+    fn values_belong_to_their_block() {
         let block = |number: u64| BlockHash(Felt::from(number));
         let cache = ValueCache::new(NonZeroUsize::new(8).expect("not zero"));
         let (alice, other) =
             (Key::Nonce(ContractAddress::default()), Key::CompiledClassHash(ClassHash::default()));
         cache.advance(block(0), block(1), &diff(1));
         cache.put(block(1), other, Felt::TWO);
-        cache.put(block(0), other, Felt::THREE);
+        cache.put(block(9), other, Felt::THREE);
         assert_eq!(cache.get(block(1), alice), Some(Felt::ONE));
         assert_eq!(cache.get(block(1), other), Some(Felt::TWO));
+        // What block 1 changed is not known as it was before; what it did not change is.
         assert_eq!(cache.get(block(0), alice), None);
+        assert_eq!(cache.get(block(0), other), Some(Felt::TWO));
+        assert_eq!(cache.get(block(9), other), None);
 
         cache.advance(block(1), block(2), &diff(2));
-        assert_eq!(cache.get(block(1), alice), None);
+        assert_eq!(cache.get(block(1), alice), Some(Felt::ONE));
         assert_eq!(cache.get(block(2), alice), Some(Felt::TWO));
-        assert_eq!(cache.get(block(2), other), Some(Felt::TWO), "unchanged values move on");
+        assert_eq!(cache.get(block(0), alice), None);
+        cache.put(block(1), alice, Felt::THREE);
+        assert_eq!(cache.get(block(1), alice), Some(Felt::THREE));
+        assert_eq!(cache.get(block(2), alice), Some(Felt::TWO));
 
-        cache.advance(block(7), block(8), &diff(3));
-        assert_eq!(cache.get(block(8), other), None, "what came between is not known");
-        assert_eq!(cache.get(block(8), alice), Some(Felt::THREE));
+        // It follows only from where it is, and starts empty anywhere else.
+        cache.follow(block(5), block(6), &diff(6));
+        assert_eq!(cache.get(block(6), alice), None);
+        cache.follow(block(2), block(3), &diff(3));
+        assert_eq!(cache.get(block(3), alice), Some(Felt::THREE));
+        assert_eq!(cache.get(block(2), alice), Some(Felt::TWO));
+        cache.advance(block(7), block(8), &diff(8));
+        assert_eq!(cache.get(block(8), alice), Some(Felt::from(8)));
+        assert_eq!(cache.get(block(8), other), None);
+        assert_eq!(cache.get(block(7), alice), None);
     }
 }
