@@ -4,6 +4,9 @@
 //!
 //! The tables that do not depend on a block are made once, as in a worker, and named apart. A bare `prove_cairo`
 //! makes them every time, so the ratio is also given without them.
+//!
+//! The first proof of a process meets memory that nobody has touched, as a worker's first one does; it is not counted.
+//! Then the two take turns, and the faster of each one's runs counts.
 
 use std::error::Error;
 use std::sync::Mutex;
@@ -15,6 +18,9 @@ use sidereal_execution::testing::{TestChain, invoke, transfer};
 use sidereal_execution::witness::BlockWitness;
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 use stwo_cairo_prover::prover::prove_cairo;
+
+/// Turns of each block.
+const TURNS: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut sizes = Vec::new();
@@ -28,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     prover.precompute(&IgnoreProgress)?;
     let tables = begun.elapsed();
+    prover.prove(&witness(1), &IgnoreProgress)?;
     println!("tables that all proofs share: {:.2} s\n", tables.as_secs_f64());
     println!(
         "| transfers | steps | proof, bytes | whole path, s | of it S-two, s | bare prove_cairo, s \
@@ -47,47 +54,78 @@ fn row(
     witness: &BlockWitness,
     tables: Duration,
 ) -> Result<(), Box<dyn Error>> {
-    let stages = Mutex::new(Vec::new());
-    let begun = Instant::now();
-    let watch = |stage: Stage| {
-        if let Ok(mut stages) = stages.lock() {
-            stages.push((stage, begun.elapsed()));
+    let mut best: Option<Path> = None;
+    let mut bare = Duration::MAX;
+    for _ in 0..TURNS {
+        let path = Path::run(prover, witness)?;
+        if best.as_ref().is_none_or(|best| path.taken < best.taken) {
+            best = Some(path);
         }
-    };
-    let proven = prover.prove(witness, &watch)?;
-    let path = begun.elapsed();
-    let bytes = proven.proof.encode()?.len();
-    let stages = stages.into_inner().unwrap_or_default();
-    let at = |wanted| stages.iter().find(|(stage, _)| *stage == wanted).map(|(_, at)| *at);
-    let stwo = match (at(Stage::Prove), at(Stage::Verify)) {
-        (Some(begin), Some(end)) => end.saturating_sub(begin),
-        _ => Duration::ZERO,
-    };
-    // Before the bare run, which holds a second set of tables.
-    let memory = peak_memory_gib();
-
-    let run = run_block(witness, &IgnoreProgress)?;
-    let begun = Instant::now();
-    prove_cairo::<Blake2sM31MerkleChannel>(run.input, prover.parameters())?;
-    let bare = begun.elapsed();
-    println!(
-        "| {transfers} | {} | {bytes} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {memory:.1} |",
-        proven.statistics.steps,
-        path.as_secs_f64(),
-        stwo.as_secs_f64(),
-        bare.as_secs_f64(),
-        path.as_secs_f64() / bare.as_secs_f64(),
-        path.as_secs_f64() / bare.saturating_sub(tables).as_secs_f64(),
-    );
-    let mut last = Duration::ZERO;
-    let mut parts = Vec::new();
-    for (index, (stage, _)) in stages.iter().enumerate() {
-        let end = stages.get(index + 1).map_or(path, |(_, at)| *at);
-        parts.push(format!("{} {:.2} s", stage.name(), end.saturating_sub(last).as_secs_f64()));
-        last = end;
+        let run = run_block(witness, &IgnoreProgress)?;
+        let begun = Instant::now();
+        prove_cairo::<Blake2sM31MerkleChannel>(run.input, prover.parameters())?;
+        bare = bare.min(begun.elapsed());
     }
-    eprintln!("{transfers} transfers: {}; {:?}", parts.join(", "), proven.statistics.builtins);
+    let Some(best) = best else { return Ok(()) };
+    println!(
+        "| {transfers} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} |",
+        best.steps,
+        best.bytes,
+        best.taken.as_secs_f64(),
+        best.stage(Stage::Prove).as_secs_f64(),
+        bare.as_secs_f64(),
+        best.taken.as_secs_f64() / bare.as_secs_f64(),
+        best.taken.as_secs_f64() / bare.saturating_sub(tables).as_secs_f64(),
+        best.memory_gib,
+    );
+    let parts: Vec<_> = best
+        .stages
+        .iter()
+        .map(|(stage, _)| format!("{} {:.2} s", stage.name(), best.stage(*stage).as_secs_f64()))
+        .collect();
+    eprintln!("{transfers} transfers: {}", parts.join(", "));
     Ok(())
+}
+
+/// One block along the whole path, from its witness to a verified proof.
+struct Path {
+    taken: Duration,
+    /// When each stage began.
+    stages: Vec<(Stage, Duration)>,
+    steps: u64,
+    bytes: usize,
+    memory_gib: f64,
+}
+
+impl Path {
+    fn run(prover: &Prover, witness: &BlockWitness) -> Result<Self, Box<dyn Error>> {
+        let stages = Mutex::new(Vec::new());
+        // Resets the peak; where that is not allowed, it stays that of the process so far.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        let begun = Instant::now();
+        let watch = |stage: Stage| {
+            if let Ok(mut stages) = stages.lock() {
+                stages.push((stage, begun.elapsed()));
+            }
+        };
+        let proven = prover.prove(witness, &watch)?;
+        Ok(Self {
+            taken: begun.elapsed(),
+            steps: proven.statistics.steps,
+            bytes: proven.proof.encode()?.len(),
+            memory_gib: peak_memory_gib(),
+            stages: stages.into_inner().unwrap_or_default(),
+        })
+    }
+
+    /// How long a stage took.
+    fn stage(&self, wanted: Stage) -> Duration {
+        let Some(at) = self.stages.iter().position(|(stage, _)| *stage == wanted) else {
+            return Duration::ZERO;
+        };
+        let end = self.stages.get(at + 1).map_or(self.taken, |(_, end)| *end);
+        end.saturating_sub(self.stages[at].1)
+    }
 }
 
 /// The witness of a block of transfers from one account to another, on top of genesis.
