@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
@@ -57,12 +58,45 @@ struct Job {
 pub(super) struct NativeCompiler {
     folder: PathBuf,
     /// The compiling thread, started by the first class that is compiled in the background.
-    queue: OnceLock<Option<SyncSender<Job>>>,
+    background: OnceLock<Option<Background>>,
+}
+
+/// The compiling thread. Dropping it waits for the class in hand: a process that ends while LLVM works takes LLVM's
+/// tables away from under it, and crashes.
+struct Background {
+    /// `None` only while it is dropped.
+    queue: Option<SyncSender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Background {
+    fn start(folder: PathBuf) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(WAITING_CLASSES);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopping);
+        let thread = thread::Builder::new()
+            .name("native-compiler".to_owned())
+            .stack_size(COMPILER_STACK_BYTES)
+            .spawn(move || work(&folder, &jobs, &stop))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), stopping })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl NativeCompiler {
     pub(super) fn new(cache: PathBuf) -> Self {
-        Self { folder: cache.join(CACHE_VERSION), queue: OnceLock::new() }
+        Self { folder: cache.join(CACHE_VERSION), background: OnceLock::new() }
     }
 
     /// The class, if it was compiled before.
@@ -103,22 +137,15 @@ impl NativeCompiler {
         slot: &Slot,
     ) {
         let job = Job { class_hash, declared: declared.clone(), vm, slot: Arc::downgrade(slot) };
-        let queue = self.queue.get_or_init(|| {
-            let (sender, receiver) = sync_channel(WAITING_CLASSES);
-            let folder = self.folder.clone();
-            let started = thread::Builder::new()
-                .name("native-compiler".to_owned())
-                .stack_size(COMPILER_STACK_BYTES)
-                .spawn(move || work(&folder, &receiver));
-            match started {
-                Ok(_) => Some(sender),
-                Err(error) => {
+        let background = self.background.get_or_init(|| {
+            Background::start(self.folder.clone())
+                .inspect_err(|error| {
                     tracing::warn!(%error, "no thread for Cairo Native; classes run in Cairo VM");
-                    None
-                }
-            }
+                })
+                .ok()
         });
-        let sent = queue.as_ref().map(|queue| queue.try_send(job));
+        let queue = background.as_ref().and_then(|background| background.queue.as_ref());
+        let sent = queue.map(|queue| queue.try_send(job));
         if !matches!(sent, Some(Ok(()))) {
             tracing::warn!(%class_hash, "no place to wait for Cairo Native; the class runs in Cairo VM");
         }
@@ -126,9 +153,9 @@ impl NativeCompiler {
 }
 
 /// Ends when the compiler is dropped, and with it the sender.
-fn work(folder: &Path, jobs: &Receiver<Job>) {
+fn work(folder: &Path, jobs: &Receiver<Job>, stopping: &AtomicBool) {
     while let Ok(job) = jobs.recv() {
-        if job.slot.strong_count() == 0 {
+        if stopping.load(Ordering::Relaxed) || job.slot.strong_count() == 0 {
             continue;
         }
         let class = compile_or_fall_back(folder, job.class_hash, &job.declared, job.vm);
