@@ -41,9 +41,14 @@ test-crate crate *arguments:
 test-integration *arguments:
     source scripts/env.sh && cargo build -p sidereal && cargo test -p sidereal-integration-tests {{arguments}}
 
+# The contracts' tests.
+test-contracts *arguments:
+    source scripts/env.sh && cd contracts/solidity && forge test {{arguments}}
+
 # Formatting and lints.
 lint:
     source scripts/env.sh && cargo fmt --all --check
+    source scripts/env.sh && forge fmt --root contracts/solidity --check
     source scripts/env.sh && cargo clippy --workspace --all-targets -- -D warnings
 
 # Licences, sources and duplicates of the dependencies.

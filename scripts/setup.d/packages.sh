@@ -1,11 +1,12 @@
-# Debian packages: the linker's and Cairo Native's libraries, and the protobuf compiler.
+# Debian packages: the linker's and Cairo Native's libraries, the protobuf compiler, and npm for what comes from there.
 packages=(
   build-essential pkg-config cmake git curl ca-certificates python3 python3-venv python3-dev patch zstd
+  nodejs npm
   protobuf-compiler libprotobuf-dev libgmp-dev
   llvm-19-dev libmlir-19-dev mlir-19-tools libpolly-19-dev clang-19 libclang-19-dev
   libzstd-dev libz3-dev libxml2-dev zlib1g-dev
 )
-if [ "$want_tests" = yes ]; then packages+=(postgresql nodejs npm golang-go); fi
+if [ "$want_tests" = yes ]; then packages+=(postgresql golang-go); fi
 
 # A tool that is there already, from wherever, is not installed a second time.
 has_tool() {
