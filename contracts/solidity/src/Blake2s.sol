@@ -140,7 +140,7 @@ library Blake2s {
     }
 
     /// Every word modulo 2^31 - 1, below it.
-    function reduceWords(uint256 hash) private pure returns (uint256) {
+    function reduceWords(uint256 hash) internal pure returns (uint256) {
         unchecked {
             // 2^31 is 1: a word is now 2^31 at most, which leaves room for a carry into no other word.
             hash = (hash & LOW_31) + ((hash >> 31) & ONES);
