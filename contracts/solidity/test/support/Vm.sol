@@ -29,6 +29,8 @@ interface Vm {
     function etch(address account, bytes calldata code) external;
     function load(address account, bytes32 slot) external view returns (bytes32);
     function store(address account, bytes32 slot, bytes32 value) external;
+    function mockCall(address account, bytes calldata data, bytes calldata answer) external;
+    function clearMockedCalls() external;
     function label(address account, string calldata name) external;
     function addr(uint256 privateKey) external pure returns (address);
 
