@@ -24,6 +24,7 @@ mod key;
 mod merkle;
 mod proof;
 mod prove;
+pub mod solidity;
 mod transcript;
 mod verify;
 
