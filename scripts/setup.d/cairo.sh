@@ -1,5 +1,6 @@
-# StarknetOS and our contracts. Both come from the Cairo compilers in PyPI's source distribution of cairo-lang;
-# 0.14.0.1 only adds the module `builtin_selection`, which 0.13.5 lacks.
+# StarknetOS, our aggregator of its outputs, and our contracts. All come from the Cairo compilers in PyPI's source
+# distribution of cairo-lang; 0.14.0.1 only adds the modules `builtin_selection` and `cairo_blake2s`, of which 0.13.5
+# lacks the first and half of the second.
 cairo_root="$SIDEREAL_CACHE/cairo-lang"
 cairo_versions=(0.13.5 0.14.0.1)
 mkdir -p "$cairo_root"
@@ -47,6 +48,14 @@ if [ ! -f "$os_target" ] || [ "$(cat "$SIDEREAL_CACHE/os/.inputs" 2>/dev/null)" 
   say "compiling StarknetOS 0.13.5 (about a minute)"
   scripts/build-starknet-os "$cairo_python" "$cairo_root/0.13.5" "$cairo_root/0.14.0.1"
   printf '%s\n' "$os_inputs" >"$SIDEREAL_CACHE/os/.inputs"
+fi
+
+aggregator_target="$SIDEREAL_CACHE/os/os_aggregator.json.zst"
+aggregator_inputs=$(cat scripts/build-os-aggregator crates/os-aggregator/cairo/aggregator.cairo | sha256sum | cut -d' ' -f1)
+if [ ! -f "$aggregator_target" ] || [ "$(cat "$SIDEREAL_CACHE/os/.aggregator-inputs" 2>/dev/null)" != "$aggregator_inputs" ]; then
+  say "compiling the aggregator of StarknetOS' outputs"
+  scripts/build-os-aggregator "$cairo_python" "$cairo_root/0.13.5" "$cairo_root/0.14.0.1"
+  printf '%s\n' "$aggregator_inputs" >"$SIDEREAL_CACHE/os/.aggregator-inputs"
 fi
 
 # Says what it builds, and nothing when all of it is there.

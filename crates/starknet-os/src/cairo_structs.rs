@@ -119,7 +119,7 @@ pub(crate) mod constants {
     /// Number of storage updates from which on it takes 64 bits instead of 8.
     pub(crate) const N_UPDATES_SMALL_PACKING_BOUND: u64 = 256;
     /// Field elements in a blob.
-    pub(crate) const BLOB_LENGTH: usize = 4096;
+    pub const BLOB_LENGTH: usize = 4096;
     /// Gas that an entry point is charged before it starts.
     pub(crate) const ENTRY_POINT_INITIAL_BUDGET: u64 = 10_000;
     /// A block hash becomes readable so many blocks later.

@@ -36,6 +36,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use compiled_class::BytecodeNode;
 pub(crate) use context::HintContext;
+pub use kzg::KzgHint;
 
 use crate::error::HintFailure;
 use crate::program::{OsProgram, program};

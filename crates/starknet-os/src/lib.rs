@@ -29,12 +29,14 @@ mod syscalls;
 mod witness;
 
 pub use error::OsError;
-pub use hints::{Coverage, HintCoverage, hint_coverage, hint_coverage_table, uncovered_hint_table};
+pub use hints::{
+    Coverage, HintCoverage, KzgHint, hint_coverage, hint_coverage_table, uncovered_hint_table,
+};
 pub use input::{OsBlock, OsChain, OsInput};
 pub use output::{
-    BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError,
+    BLOB_LENGTH, BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError,
     ContractUpdate, KzgCommitment, MessageToL1, OsOutput, OutputError, OutputForm, StateUpdate,
-    ValueUpdate, os_config_hash,
+    ValueUpdate, blob, blob_data, os_config_hash,
 };
 pub use processor::OsHintProcessor;
 pub use program::{OsProgram, PROGRAM_HASH, program};

@@ -7,10 +7,9 @@ mod data;
 
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;
-use starknet_api::data_availability::L1DataAvailabilityMode;
 use starknet_types_core::felt::Felt;
 
-pub use blob::{BlobError, KzgCommitment};
+pub use blob::{BLOB_LENGTH, BlobError, KzgCommitment, blob, blob_data};
 pub use check::{CheckError, Committed, os_config_hash};
 pub use compression::CompressionError;
 
@@ -26,13 +25,10 @@ pub enum OutputForm {
 }
 
 impl OutputForm {
-    /// The form in which a block is proven whose header says that its data goes to L1 so.
-    pub fn of_mode(mode: L1DataAvailabilityMode) -> Self {
-        match mode {
-            L1DataAvailabilityMode::Calldata => Self::Full,
-            L1DataAvailabilityMode::Blob => Self::Kzg,
-        }
-    }
+    /// The form in which every block is proven, however its data goes to L1 by its header: the header's mode is what
+    /// transactions paid for. The data itself goes into blobs when the outputs of several blocks are joined, and
+    /// whoever joins them needs the state diffs, as small as they get.
+    pub const PROVEN: Self = Self::Compressed;
 }
 
 /// Number of words before the messages or the KZG commitments.
@@ -220,11 +216,21 @@ impl StateUpdate {
     /// # Errors
     /// When the felts are not one compressed state diff.
     pub fn decode_blob_data(felts: &[Felt]) -> Result<Self, OutputError> {
-        let (words, used) = compression::decompress(felts)?;
+        let (update, used) = Self::decode_first(felts)?;
         match felts.len() - used {
-            0 => Self::decode_packed(&words),
+            0 => Ok(update),
             excess => Err(OutputError::Excess(excess)),
         }
+    }
+
+    /// Decodes the state diff with which these felts start, where several follow each other; returns how many felts
+    /// it takes, too.
+    ///
+    /// # Errors
+    /// When the felts do not start with a compressed state diff.
+    pub fn decode_first(felts: &[Felt]) -> Result<(Self, usize), OutputError> {
+        let (words, used) = compression::decompress(felts)?;
+        Ok((Self::decode_packed(&words)?, used))
     }
 
     /// Decodes the packed form (`state/output.cairo`).

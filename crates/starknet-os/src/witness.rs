@@ -104,7 +104,7 @@ impl Committed {
     /// The contract that gives addresses and keys their aliases.
     pub const ALIAS_CONTRACT_ADDRESS: Felt = ALIAS_CONTRACT_ADDRESS;
 
-    /// What the output must say of the block of this witness.
+    /// What the proven output must say of the block of this witness.
     ///
     /// # Errors
     /// When the chain id does not fit into a felt.
@@ -131,7 +131,7 @@ impl Committed {
             previous_block_hash: witness.header.parent_hash.0,
             block_hash: witness.header.hash.0,
             chain: OsChain::new(&witness.environment.chain_id)?,
-            form: OutputForm::of_mode(witness.header.l1_da_mode),
+            form: OutputForm::PROVEN,
             state_diff: witness.state_diff.clone(),
             messages_to_l1,
             known_aliases,

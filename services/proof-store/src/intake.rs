@@ -233,7 +233,7 @@ impl Intake {
             previous_block_hash: parent.hash.0,
             block_hash: hash,
             chain: OsChain::new(&self.chain_id).map_err(IntakeError::ChainId)?,
-            form: OutputForm::of_mode(block.header.l1_da_mode),
+            form: OutputForm::PROVEN,
             known_aliases: self.aliases_before(number, &state_diff).await.map_err(failed)?,
             state_diff,
             messages_to_l1: receipts

@@ -288,7 +288,7 @@ fn the_prediction_covers_system_calls() {
     bench.finish();
 }
 
-/// The state diff is part of the output, and the bootloader hashes it.
+/// The header's mode changes what transactions pay, not what is proven.
 #[test]
 fn the_prediction_covers_data_in_calldata() {
     let mut bench = Bench::new(L1DataAvailabilityMode::Calldata);

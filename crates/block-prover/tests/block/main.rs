@@ -62,7 +62,8 @@ fn a_block_is_proven_and_its_proof_is_about_no_other_block() {
     let proof = BlockProof::decode(&bytes).unwrap();
     let committed = Committed::of_block(&block.witness).unwrap();
     let verified = verify_block(&proof, &committed).unwrap();
-    assert!(verified.output.blobs.is_some(), "the block's data goes to L1 as blobs");
+    assert_eq!(verified.output.form, OutputForm::PROVEN);
+    assert!(verified.output.state_update.is_some(), "the state diff is in the output");
 
     let mut other = committed.clone();
     other.root += Felt::ONE;
@@ -70,14 +71,13 @@ fn a_block_is_proven_and_its_proof_is_about_no_other_block() {
         panic!("a proof of another root was accepted")
     };
     assert!(matches!(*cause, CheckError::Field { field: "state root", .. }), "{cause:?}");
-    // The proof says nothing of the balances themselves: what refuses another one is the commitment.
     let mut other = committed.clone();
     let cells = other.state_diff.storage_diffs.get_mut(&*STRK_TOKEN_ADDRESS).unwrap();
     *cells.values_mut().next().unwrap() += Felt::ONE;
     let Err(BlockVerifyError::NotCommitted(cause)) = verify_block(&proof, &other) else {
         panic!("a proof of another balance was accepted")
     };
-    assert!(matches!(*cause, CheckError::Commitment { blob: 0 }), "{cause:?}");
+    assert!(matches!(*cause, CheckError::StateDiff { what: "storage cell", .. }), "{cause:?}");
     let mut forged = proof.clone();
     forged.output[1] += Felt::ONE;
     assert!(matches!(verify_block(&forged, &committed), Err(BlockVerifyError::Proof(_))));
@@ -110,7 +110,7 @@ fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
 fn a_changed_state_value_is_refused_by_starknet_os_too() {
     let block = transfers();
     let honest = OsInput::of_block(&block.witness, replay(&block.witness).unwrap()).unwrap();
-    let run = run_os(&honest, OutputForm::Kzg).unwrap();
+    let run = run_os(&honest, OutputForm::PROVEN).unwrap();
     let output = OsOutput::decode(&run.output).unwrap();
     output.check(&Committed::of_block(&block.witness).unwrap()).unwrap();
 
@@ -121,5 +121,5 @@ fn a_changed_state_value_is_refused_by_starknet_os_too() {
         .and_then(|cells| cells.values_mut().find(|value| **value != Felt::ZERO))
         .expect("the block reads balances");
     *balance += Felt::ONE;
-    assert!(run_os(&forged, OutputForm::Kzg).is_err());
+    assert!(run_os(&forged, OutputForm::PROVEN).is_err());
 }

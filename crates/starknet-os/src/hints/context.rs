@@ -19,17 +19,21 @@ use super::HintResult;
 use crate::error::HintFailure;
 use crate::state::OsState;
 
-/// The arguments of a hint. `ids` are the Cairo variables that the hint's text can name.
-pub(crate) struct HintContext<'run, 'input> {
+/// The arguments of a hint of StarknetOS.
+pub(crate) type HintContext<'run, 'input> = Context<'run, OsState<'input>>;
+
+/// The arguments of a hint of a program whose run has such a state. `ids` are the Cairo variables that the hint's text
+/// can name.
+pub(crate) struct Context<'run, State> {
     pub(crate) vm: &'run mut VirtualMachine,
     pub(crate) scopes: &'run mut ExecutionScopes,
     pub(crate) data: &'run HintProcessorData,
-    pub(crate) os: &'run mut OsState<'input>,
+    pub(crate) os: &'run mut State,
     /// Hints of code that this hint loads into memory.
     pub(crate) extension: HintExtension,
 }
 
-impl HintContext<'_, '_> {
+impl<State> Context<'_, State> {
     /// A number.
     pub(crate) fn felt(&self, name: &str) -> Result<Felt, HintFailure> {
         Ok(get_integer_from_var_name(name, self.vm, &self.data.ids_data, &self.data.ap_tracking)?)

@@ -1,26 +1,89 @@
 //! KZG commitments of the blobs, and the field they live in (`data_availability/commitment.cairo`,
 //! `bls_field.cairo`).
 
+use cairo_vm::hint_processor::builtin_hint_processor::builtin_hint_processor_definition::HintProcessorData;
+use cairo_vm::hint_processor::hint_processor_definition::HintExtension;
+use cairo_vm::types::exec_scope::ExecutionScopes;
+use cairo_vm::vm::errors::hint_errors::HintError;
+use cairo_vm::vm::vm_core::VirtualMachine;
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 use num_traits::Signed;
 use starknet_types_core::felt::Felt;
 
-use super::{Hint, HintContext, HintResult};
+use super::context::Context;
+use super::{Hint, HintResult, digest};
 use crate::cairo_structs::big_int3;
 use crate::cairo_structs::constants::BLOB_LENGTH;
 use crate::error::HintFailure;
 use crate::output::blob::{bls_prime, commit};
+use crate::state::OsState;
 
+const KZG_COMMITMENTS: &str = "e3357025b578b351";
+const REDUCED_PRODUCT: &str = "667ea55eba8f1a03";
+const SPLIT_FELT: &str = "603ee5004144db41";
+const LOW_OF_BIG_INT3: &str = "8feaffe09c4d8a15";
+
+#[allow(
+    clippy::redundant_closure,
+    reason = "a function that is generic over the state is of one lifetime only"
+)]
 pub(super) const HINTS: &[Hint] = &[
-    Hint::new("e3357025b578b351", "kzg_commitments", kzg_commitments),
-    Hint::new("667ea55eba8f1a03", "reduced_product", reduced_product),
-    Hint::new("603ee5004144db41", "split_felt", split_felt),
-    Hint::new("8feaffe09c4d8a15", "low_of_big_int3", low_of_big_int3),
+    Hint::new(KZG_COMMITMENTS, "kzg_commitments", |ctx| kzg_commitments(ctx)),
+    Hint::new(REDUCED_PRODUCT, "reduced_product", |ctx| reduced_product(ctx)),
+    Hint::new(SPLIT_FELT, "split_felt", |ctx| split_felt(ctx)),
+    Hint::new(LOW_OF_BIG_INT3, "low_of_big_int3", |ctx| low_of_big_int3(ctx)),
 ];
 
-/// Guesses the commitments of the blobs that the compressed state diff fills.
-fn kzg_commitments(ctx: &mut HintContext<'_, '_>) -> HintResult {
+/// A hint of `data_availability/commitment.cairo` and `bls_field.cairo`, for other programs that import them.
+#[derive(Clone, Copy)]
+pub struct KzgHint(fn(&mut Context<'_, ()>) -> HintResult);
+
+impl KzgHint {
+    /// The hint that has this text, if one of them does.
+    pub fn with_text(text: &str) -> Option<Self> {
+        match digest(text).as_str() {
+            KZG_COMMITMENTS => Some(Self(kzg_commitments)),
+            REDUCED_PRODUCT => Some(Self(reduced_product)),
+            SPLIT_FELT => Some(Self(split_felt)),
+            LOW_OF_BIG_INT3 => Some(Self(low_of_big_int3)),
+            _ => None,
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the machine is in another state than the hint is made for.
+    pub fn run(
+        self,
+        vm: &mut VirtualMachine,
+        scopes: &mut ExecutionScopes,
+        data: &HintProcessorData,
+    ) -> Result<(), HintError> {
+        let extension = HintExtension::default();
+        (self.0)(&mut Context { vm, scopes, data, os: &mut (), extension })
+            .map_err(|failure| HintError::CustomHint(failure.to_string().into_boxed_str()))
+    }
+}
+
+/// What a run does with the felts that fill the blobs, once they are known.
+trait BlobData {
+    fn keep(&mut self, felts: Vec<Felt>);
+}
+
+impl BlobData for OsState<'_> {
+    fn keep(&mut self, felts: Vec<Felt>) {
+        self.da_segment = Some(felts);
+    }
+}
+
+impl BlobData for () {
+    fn keep(&mut self, _: Vec<Felt>) {}
+}
+
+/// Guesses the commitments of the blobs that the data fills.
+fn kzg_commitments<S: BlobData>(ctx: &mut Context<'_, S>) -> HintResult {
     let data = ctx.read(ctx.ptr("state_updates_start")?, ctx.usize("da_size")?)?;
     let mut words = Vec::new();
     for chunk in data.chunks(BLOB_LENGTH) {
@@ -33,7 +96,7 @@ fn kzg_commitments(ctx: &mut HintContext<'_, '_>) -> HintResult {
     let evaluations = ctx.vm.add_temporary_segment();
     ctx.set("evals", evaluations)?;
     ctx.write(commitments, &words)?;
-    ctx.os.da_segment = Some(data);
+    ctx.os.keep(data);
     Ok(())
 }
 
@@ -41,7 +104,7 @@ fn kzg_commitments(ctx: &mut HintContext<'_, '_>) -> HintResult {
 const LIMB_BITS: usize = 86;
 
 /// The number that three limbs stand for. Limbs may be negative.
-pub(super) fn pack(ctx: &HintContext<'_, '_>, name: &str) -> Result<BigInt, HintFailure> {
+pub(super) fn pack<S>(ctx: &Context<'_, S>, name: &str) -> Result<BigInt, HintFailure> {
     let address = ctx.address(name)?;
     let mut packed = BigInt::ZERO;
     for offset in [big_int3::D2, big_int3::D1, big_int3::D0] {
@@ -66,13 +129,13 @@ pub(super) fn split(value: &BigInt) -> [Felt; 3] {
     [Felt::from(low), Felt::from(middle), Felt::from(high)]
 }
 
-fn write_limbs(ctx: &mut HintContext<'_, '_>, name: &str, value: &BigInt) -> HintResult {
+fn write_limbs<S>(ctx: &mut Context<'_, S>, name: &str, value: &BigInt) -> HintResult {
     let address = ctx.address(name)?;
     ctx.write(address, &split(value))
 }
 
 /// Guesses quotient and remainder of a product by the order of BLS12-381.
-fn reduced_product(ctx: &mut HintContext<'_, '_>) -> HintResult {
+fn reduced_product<S>(ctx: &mut Context<'_, S>) -> HintResult {
     let product = pack(ctx, "a")? * pack(ctx, "b")?;
     let (quotient, remainder) = product.div_mod_floor(&BigInt::from(bls_prime().clone()));
     debug_assert!(!remainder.is_negative());
@@ -81,13 +144,13 @@ fn reduced_product(ctx: &mut HintContext<'_, '_>) -> HintResult {
 }
 
 /// Guesses the limbs of a felt.
-fn split_felt(ctx: &mut HintContext<'_, '_>) -> HintResult {
+fn split_felt<S>(ctx: &mut Context<'_, S>) -> HintResult {
     let value = ctx.felt("value")?.to_bigint();
     write_limbs(ctx, "res", &value)
 }
 
 /// Guesses the low 128 bits of three limbs.
-fn low_of_big_int3(ctx: &mut HintContext<'_, '_>) -> HintResult {
+fn low_of_big_int3<S>(ctx: &mut Context<'_, S>) -> HintResult {
     let value = pack(ctx, "value")?;
     let modulus = BigInt::from(1) << 128_usize;
     let low: BigUint = value.mod_floor(&modulus).magnitude().clone();

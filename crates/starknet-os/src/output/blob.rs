@@ -7,7 +7,7 @@ use c_kzg::{BYTES_PER_BLOB, BYTES_PER_FIELD_ELEMENT, Blob, ethereum_kzg_settings
 use num_bigint::BigUint;
 use starknet_types_core::felt::Felt;
 
-use crate::cairo_structs::constants::BLOB_LENGTH;
+pub use crate::cairo_structs::constants::BLOB_LENGTH;
 
 /// A commitment: a compressed point of G1, 48 bytes, as two halves of 192 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub enum BlobError {
     /// More felts than a blob has.
     #[error("{0} felts do not fit into a blob")]
     TooLong(usize),
+    /// A value is not below the order of BLS12-381.
+    #[error("value {0} of the blob is no element of the field")]
+    NoFieldElement(usize),
+    /// A coefficient is no felt: the blob holds something else than data of StarknetOS.
+    #[error("coefficient {0} of the blob's polynomial is no felt")]
+    NoFelt(usize),
     /// The KZG library refused the blob.
     #[error("the KZG library refused the blob")]
     Kzg(#[from] c_kzg::Error),
@@ -51,19 +57,54 @@ pub fn blob(data: &[Felt]) -> Result<Blob, BlobError> {
     }
     let mut coefficients: Vec<BigUint> = data.iter().map(Felt::to_biguint).collect();
     coefficients.resize(BLOB_LENGTH, BigUint::ZERO);
-    // 7 generates the multiplicative group (EIP-4844, PRIMITIVE_ROOT_OF_UNITY).
-    let root = BigUint::from(7_u8).modpow(&((bls_prime() - 1_u8) / BLOB_LENGTH), bls_prime());
-    let values = evaluate(&coefficients, &root);
+    let values = evaluate(&coefficients, &root_of_unity());
 
     let mut bytes = [0_u8; BYTES_PER_BLOB];
-    let index_bits = BLOB_LENGTH.trailing_zeros();
     for (index, value) in values.iter().enumerate() {
-        let target = index.reverse_bits() >> (usize::BITS - index_bits);
         let digits = value.to_bytes_be();
-        let end = (target + 1) * BYTES_PER_FIELD_ELEMENT;
+        let end = (bit_reversed(index) + 1) * BYTES_PER_FIELD_ELEMENT;
         bytes[end - digits.len()..end].copy_from_slice(&digits);
     }
     Ok(Blob::new(bytes))
+}
+
+/// Undoes [`blob`]: the coefficients, 4,096 of them.
+///
+/// # Errors
+/// When no data has this blob.
+pub fn blob_data(blob: &Blob) -> Result<Vec<Felt>, BlobError> {
+    let (values, _) = blob.as_chunks::<BYTES_PER_FIELD_ELEMENT>();
+    let value_at = |index: usize| {
+        let value = BigUint::from_bytes_be(&values[bit_reversed(index)]);
+        if value < *bls_prime() { Ok(value) } else { Err(BlobError::NoFieldElement(index)) }
+    };
+    let values = (0..BLOB_LENGTH).map(value_at).collect::<Result<Vec<_>, _>>()?;
+    // The inverse transform is the transform by the inverse root, divided by the length.
+    let inverse = |number: &BigUint| number.modpow(&(bls_prime() - 2_u8), bls_prime());
+    let shrink = inverse(&BigUint::from(BLOB_LENGTH));
+    let coefficients = evaluate(&values, &inverse(&root_of_unity()));
+    coefficients
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| {
+            let value = value * &shrink % bls_prime();
+            if value < Felt::prime() {
+                Ok(Felt::from(value))
+            } else {
+                Err(BlobError::NoFelt(index))
+            }
+        })
+        .collect()
+}
+
+/// A 4,096th root of unity. 7 generates the multiplicative group (EIP-4844, PRIMITIVE_ROOT_OF_UNITY).
+fn root_of_unity() -> BigUint {
+    BigUint::from(7_u8).modpow(&((bls_prime() - 1_u8) / BLOB_LENGTH), bls_prime())
+}
+
+/// Where a blob has the value at the power `index` of the root.
+fn bit_reversed(index: usize) -> usize {
+    index.reverse_bits() >> (usize::BITS - BLOB_LENGTH.trailing_zeros())
 }
 
 /// The polynomial's values at the powers of `root` (Cooley and Tukey): as many as there are coefficients.
@@ -124,6 +165,22 @@ mod tests {
             .compute_kzg_proof(&blob(&data).unwrap(), &as_bytes(&point))
             .unwrap();
         assert_eq!(found, as_bytes(&expected));
+    }
+
+    /// A blob gives back the data that it was made of, and nothing else passes for one.
+    #[test]
+    fn data_comes_back_from_its_blob() {
+        let data: Vec<Felt> = (1..=50_u64).map(|index| Felt::MAX - Felt::from(index)).collect();
+        let mut padded = data.clone();
+        padded.resize(BLOB_LENGTH, Felt::ZERO);
+        let made = blob(&data).unwrap();
+        assert_eq!(blob_data(&made).unwrap(), padded);
+        let mut other = *made;
+        other[BYTES_PER_FIELD_ELEMENT - 1] ^= 1;
+        assert!(matches!(blob_data(&Blob::new(other)), Err(BlobError::NoFelt(_))));
+        let mut other = *made;
+        other[0] = 0xff;
+        assert!(matches!(blob_data(&Blob::new(other)), Err(BlobError::NoFieldElement(0))));
     }
 
     /// The commitment to nothing is the point at infinity.

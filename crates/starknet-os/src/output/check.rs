@@ -26,7 +26,7 @@ pub struct Committed {
     pub block_hash: Felt,
     /// The chain's configuration.
     pub chain: OsChain,
-    /// How the block's data goes to L1, and so how its state diff is in the output.
+    /// How the state diff is in the output: [`OutputForm::PROVEN`] in a proof.
     pub form: OutputForm,
     /// The block's state diff, aliases and old block hash included.
     pub state_diff: ThinStateDiff,
@@ -49,10 +49,10 @@ pub enum CheckError {
         /// What is in the output.
         found: Felt,
     },
-    /// The state diff is in the output in another form than the block's data goes to L1.
-    #[error("the output of StarknetOS has the {found:?} form, committed was the {expected:?} one")]
+    /// The state diff is in the output in another form than it was asked for.
+    #[error("the output of StarknetOS has the {found:?} form, expected was the {expected:?} one")]
     Form {
-        /// The form of the block.
+        /// The form that was asked for.
         expected: OutputForm,
         /// The form of the output.
         found: OutputForm,
@@ -97,14 +97,8 @@ pub enum CheckError {
         found: usize,
     },
     /// A blob cannot be committed to.
-    #[error("commit to blob {blob} of the state diff")]
-    Blob {
-        /// Index of the blob.
-        blob: usize,
-        /// The cause.
-        #[source]
-        source: BlobError,
-    },
+    #[error("commit to the blobs of the state diff")]
+    Blobs(#[source] BlobError),
     /// The commitment to a blob is not that of the committed state diff. StarknetOS does not check it.
     #[error("the commitment to blob {blob} is not one to the committed state diff")]
     Commitment {

@@ -17,7 +17,7 @@ use starknet_types_core::felt::Felt;
 use starknet_types_core::hash::{Poseidon, StarkHash};
 
 use super::BlobCommitments;
-use super::blob::{bls_prime, commit};
+use super::blob::{BlobError, bls_prime, commit};
 use super::check::{CheckError, Committed};
 use super::compression::compress;
 use crate::cairo_structs::constants::{
@@ -126,34 +126,46 @@ fn changed_contracts(diff: &ThinStateDiff) -> BTreeSet<ContractAddress> {
         .collect()
 }
 
-/// Checks that the commitments in an output are to this data, and that the polynomials of this data have the values
-/// in the output (`compute_os_kzg_commitment_info`). The point binds StarknetOS' own data to this one: it is a hash
-/// of it.
-pub(super) fn check_blobs(found: &BlobCommitments, data: &[Felt]) -> Result<(), CheckError> {
-    let chunks: Vec<&[Felt]> = data.chunks(BLOB_LENGTH).collect();
-    let counts = (chunks.len(), found.commitments.len(), found.evaluations.len());
-    if counts.0 != counts.1 || counts.0 != counts.2 {
-        return Err(CheckError::BlobCount { expected: counts.0, found: counts.1 });
+impl BlobCommitments {
+    /// What an output in the KZG form says of this data (`compute_os_kzg_commitment_info`).
+    ///
+    /// # Errors
+    /// When the KZG library refuses a blob.
+    pub fn of_data(data: &[Felt]) -> Result<Self, BlobError> {
+        let chunks = data.chunks(BLOB_LENGTH);
+        let commitments = chunks.clone().map(commit).collect::<Result<Vec<_>, _>>()?;
+        let words: Vec<Felt> =
+            commitments.iter().flat_map(|commitment| [commitment.low, commitment.high]).collect();
+        let point = Poseidon::hash(&Poseidon::hash_array(data), &Poseidon::hash_array(&words));
+        let at = point.to_biguint();
+        let evaluations = chunks.map(|chunk| evaluate_at(chunk, &at)).collect();
+        Ok(Self { point, commitments, evaluations })
     }
-    let mut words = Vec::with_capacity(2 * chunks.len());
-    for (blob, (chunk, commitment)) in chunks.iter().zip(&found.commitments).enumerate() {
-        let expected = commit(chunk).map_err(|source| CheckError::Blob { blob, source })?;
-        if expected != *commitment {
+}
+
+/// Checks that the commitments in an output are to this data, and that the polynomials of this data have the values
+/// in the output. The point binds StarknetOS' own data to this one: it is a hash of it.
+pub(super) fn check_blobs(found: &BlobCommitments, data: &[Felt]) -> Result<(), CheckError> {
+    let expected = BlobCommitments::of_data(data).map_err(CheckError::Blobs)?;
+    let blobs = expected.commitments.len();
+    if blobs != found.commitments.len() || blobs != found.evaluations.len() {
+        let found = found.commitments.len();
+        return Err(CheckError::BlobCount { expected: blobs, found });
+    }
+    for blob in 0..blobs {
+        if expected.commitments[blob] != found.commitments[blob] {
             return Err(CheckError::Commitment { blob });
         }
-        words.extend([expected.low, expected.high]);
     }
-    let point = Poseidon::hash(&Poseidon::hash_array(data), &Poseidon::hash_array(&words));
-    if point != found.point {
+    if expected.point != found.point {
         return Err(CheckError::Field {
             field: "point of the blobs' evaluation",
-            expected: point,
+            expected: expected.point,
             found: found.point,
         });
     }
-    let point = point.to_biguint();
-    for (blob, (chunk, evaluation)) in chunks.iter().zip(&found.evaluations).enumerate() {
-        if evaluate_at(chunk, &point) != *evaluation {
+    for blob in 0..blobs {
+        if expected.evaluations[blob] != found.evaluations[blob] {
             return Err(CheckError::Evaluation { blob });
         }
     }

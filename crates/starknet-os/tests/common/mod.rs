@@ -48,7 +48,7 @@ pub fn check(witness: &BlockWitness, form: OutputForm) -> OsRun {
     run
 }
 
-/// [`check`] in the full form; the form that proofs have.
+/// [`check`] in the full form, which says the most.
 #[allow(dead_code, reason = "not every test binary uses all of this module")]
 pub fn check_in_full(witness: &BlockWitness) -> OsRun {
     check(witness, OutputForm::Full)

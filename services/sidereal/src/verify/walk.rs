@@ -27,7 +27,7 @@ pub enum Link {
     /// The STARK proof verifies.
     Proof { bits: u32, bytes: usize },
     /// What was proven is exactly what the replay found.
-    Output { previous_root: Felt, root: Felt, blobs: usize },
+    Output { previous_root: Felt, root: Felt },
     /// The node says the same of the block and its parent.
     Node { block: u64 },
 }
@@ -56,19 +56,11 @@ impl fmt::Display for Link {
                 "proof        the STARK verifies: {bits} bits of security, {} KiB",
                 bytes / 1024
             ),
-            Link::Output { previous_root, root, blobs } => {
-                write!(
-                    f,
-                    "output       it proves the same block: state root {previous_root:#x} -> {root:#x}, hashes, \
-                     number, chain, "
-                )?;
-                match blobs {
-                    0 => write!(f, "state diff"),
-                    blobs => {
-                        write!(f, "KZG commitments to the state diff (blobs: {blobs})")
-                    }
-                }
-            }
+            Link::Output { previous_root, root } => write!(
+                f,
+                "output       it proves the same block: state root {previous_root:#x} -> {root:#x}, hashes, \
+                 number, chain, state diff"
+            ),
             Link::Node { block } => {
                 write!(f, "node         its headers of block {block} and of the one before agree")
             }
@@ -172,9 +164,5 @@ fn output_link(run: &VerifiedRun, witness: &BlockWitness) -> Result<Link, Broken
     let output = OsOutput::decode(&run.output).map_err(BrokenLink::OutputBytes)?;
     let committed = Committed::of_block(witness).map_err(BrokenLink::Chain)?;
     output.check(&committed).map_err(BrokenLink::Output)?;
-    Ok(Link::Output {
-        previous_root: output.initial_root,
-        root: output.final_root,
-        blobs: output.blobs.map_or(0, |blobs| blobs.commitments.len()),
-    })
+    Ok(Link::Output { previous_root: output.initial_root, root: output.final_root })
 }
