@@ -8,6 +8,10 @@ use std::time::Instant;
 use sidereal_aggregation::{Assignment, CircuitKind, CircuitProof, CircuitProver, compute_root};
 use sidereal_block_prover::BlockProof;
 
+// The services' allocator: it keeps pages, and on a virtual machine fresh ones are what costs.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|argument| argument == "--roots") {

@@ -2,14 +2,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use circuit_common::Qm31OpsTraceGenerator;
 use circuit_common::preprocessed::PreprocessedCircuit;
-use circuit_prover::prover::{BaseColumnPool, SimdBackend, prove_circuit_with_precompute};
+use circuit_prover::circuit_air::circuit_components::CircuitComponents;
+use circuit_prover::prover::{BaseColumnPool, SimdBackend, to_component_provers};
+use circuit_prover::witness::trace::{TraceGenerator, write_interaction_trace, write_trace};
+use circuit_verifier::circuit_claim::CircuitInteractionElements;
+use circuit_verifier::statement::INTERACTION_POW_BITS;
+use num_traits::Zero;
+use stwo::core::channel::{Blake2sM31Channel, Channel};
+use stwo::core::fields::qm31::SecureField;
 use stwo::core::poly::circle::CanonicCoset;
+use stwo::core::proof_of_work::GrindOps;
 use stwo::core::utils::MaybeOwned;
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 use stwo::prover::poly::circle::PolyOps;
 use stwo::prover::poly::twiddles::TwiddleTree;
-use stwo::prover::{CommitmentTreeProver, ProvingError};
+use stwo::prover::{CommitmentSchemeProver, CommitmentTreeProver, ProvingError, prove_ex};
 
 use crate::assignment::{Assignment, panic_message};
 use crate::circuit::CircuitKind;
@@ -53,6 +62,9 @@ pub enum ProveError {
     Verify(#[source] CircuitVerifyError),
 }
 
+/// Whether coefficients are kept beside evaluations: 3.2 GB of *wrap*'s 17.
+const STORE_COEFFICIENTS: bool = false;
+
 /// Makes proofs of one circuit and keeps what they have in common: several gigabytes.
 pub struct CircuitProver {
     kind: CircuitKind,
@@ -89,7 +101,7 @@ impl CircuitProver {
             polynomials,
             log_blowup,
             &twiddles,
-            true,
+            STORE_COEFFICIENTS,
             config.lifting_log_size,
             &columns,
         );
@@ -113,27 +125,74 @@ impl CircuitProver {
             return Err(ProveError::Kind { kind, found: assignment.kind() });
         }
         // Sound to go on after a panic: the tables are read only, and the column pool only loses buffers.
-        let proven = catch_unwind(AssertUnwindSafe(|| {
-            prove_circuit_with_precompute::<Blake2sM31MerkleChannel>(
-                &self.columns,
-                &self.twiddles,
-                &self.circuit,
-                MaybeOwned::Borrowed(&self.tree),
-                assignment.values(),
-                kind.pcs_config(),
-            )
-        }))
-        .map_err(|payload| ProveError::Panicked(panic_message(&*payload)))?
-        .map_err(ProveError::Stark)?;
-        let proof = CircuitProof {
-            kind,
-            output: assignment.output(),
-            interaction_pow: proven.interaction_pow_nonce,
-            claimed_sums: proven.interaction_claim.claimed_sums,
-            stark: proven.stark_proof.proof,
-        };
+        let proof = catch_unwind(AssertUnwindSafe(|| self.prove_stark(assignment)))
+            .map_err(|payload| ProveError::Panicked(panic_message(&*payload)))?
+            .map_err(ProveError::Stark)?;
         verify(&proof).map_err(ProveError::Verify)?;
         Ok(proof)
+    }
+
+    /// `prove_circuit_with_precompute` of `stwo-circuit-prover`, but for the coefficients that it always keeps.
+    fn prove_stark(&self, assignment: &Assignment) -> Result<CircuitProof, ProvingError> {
+        let config = self.kind.pcs_config();
+        let channel = &mut Blake2sM31Channel::default();
+        channel.mix_felts(&[SecureField::zero()]);
+        config.mix_into(channel);
+        let mut scheme = CommitmentSchemeProver::<_, Blake2sM31MerkleChannel>::with_memory_pool(
+            config,
+            &self.twiddles,
+            &self.columns,
+        );
+        if STORE_COEFFICIENTS {
+            scheme.set_store_polynomials_coefficients();
+        }
+        scheme.commit_tree(MaybeOwned::Borrowed(&self.tree), channel);
+
+        let generator = TraceGenerator {
+            qm31_ops_trace_generator: Qm31OpsTraceGenerator {
+                first_permutation_row: self.circuit.first_permutation_row,
+            },
+        };
+        let mut builder = scheme.tree_builder();
+        let (claim, log_sizes, interaction) = write_trace(
+            assignment.values(),
+            self.circuit.preprocessed_trace.clone(),
+            self.circuit.n_outputs,
+            &mut builder,
+            &generator,
+            &self.twiddles,
+        );
+        claim.mix_into(channel);
+        builder.commit(channel);
+
+        let interaction_pow = SimdBackend::grind(channel, INTERACTION_POW_BITS);
+        channel.mix_u64(interaction_pow);
+        let elements = CircuitInteractionElements::draw(channel);
+        let mut builder = scheme.tree_builder();
+        let interaction_claim = write_interaction_trace(
+            &log_sizes,
+            interaction,
+            &mut builder,
+            &elements,
+            &self.twiddles,
+        );
+        interaction_claim.mix_into(channel);
+        builder.commit(channel);
+
+        let components = CircuitComponents::new(
+            &elements,
+            &interaction_claim,
+            &log_sizes,
+            &self.circuit.preprocessed_trace.ids(),
+        );
+        let proven = prove_ex(&to_component_provers(&components), channel, scheme, true)?;
+        Ok(CircuitProof {
+            kind: self.kind,
+            output: assignment.output(),
+            interaction_pow,
+            claimed_sums: interaction_claim.claimed_sums,
+            stark: proven.proof,
+        })
     }
 }
 
