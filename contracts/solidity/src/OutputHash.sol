@@ -12,7 +12,8 @@ import {ProofSystem} from "./ProofSystem.sol";
 ///     o_A = B(limbs of H)                                               wrapped
 ///     o_t = B(left root | tree | wrap root | o_A)                       merged with the tree of blocks
 ///     o_s = B(merge root | o_t)                                         shrunk
-///     o_f = B(shrink root | o_s)                                        verified by the last circuit
+///     o_c = B(shrink root | o_s)                                        shrunk further, as often as there are circuits
+///     o_f = B(compact root | o_c)                                       verified by the last circuit
 ///
 /// B is Blake2s with words of 31 bits.
 library OutputHash {
@@ -31,8 +32,16 @@ library OutputHash {
         uint256 leftRoot = blocks == 1 ? system.wrapRoot : system.mergeRoot;
         uint256 wrapped = Blake2s.hashLimbs(bootloader(output, system.aggregatorProgramHash));
         uint256 merged = Blake2s.hashQuad(leftRoot, output.treeHash(parts), system.wrapRoot, wrapped);
-        uint256 shrunk = Blake2s.hashPair(system.mergeRoot, merged);
-        return Blake2s.toBytes(Blake2s.hashPair(system.shrinkRoot, shrunk));
+        return Blake2s.toBytes(shrunk(merged, system));
+    }
+
+    /// Each circuit that verifies one proof puts out the hash of that proof's circuit and output; the last one does, too.
+    function shrunk(uint256 output, ProofSystem memory system) private pure returns (uint256) {
+        output = Blake2s.hashPair(system.mergeRoot, output);
+        for (uint256 i = 0; i < system.shrinkRoots.length; ++i) {
+            output = Blake2s.hashPair(system.shrinkRoots[i], output);
+        }
+        return output;
     }
 
     /// The felt that the bootloader writes for its one task, a program with its output: number of tasks, size of the

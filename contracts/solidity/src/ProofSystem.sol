@@ -21,6 +21,7 @@ struct ProofSystem {
     uint256 wrapRoot;
     /// Circuit that verifies two proofs, wrapped or merged.
     uint256 mergeRoot;
-    /// Circuit that verifies the last merged proof.
-    uint256 shrinkRoot;
+    /// Circuits that verify one proof each, in the order in which they make the last merged proof smaller for the
+    /// last circuit (shrink, compact). Their number is the proof system's affair.
+    uint256[] shrinkRoots;
 }

@@ -20,6 +20,8 @@ abstract contract ProofSystemTimeLock is AccessControl {
     error VerifierWithoutCode(address verifier);
     /// A circuit's root is no hash of eight words below 2^31 - 1.
     error RootNotReduced(uint256 root);
+    /// There are more circuits in a row than anybody needs.
+    error TooManyCircuits(uint256 found);
 
     /// From `notBefore` (Unix time, seconds) on, governance may put `system` in force.
     event UpgradeScheduled(bytes32 indexed id, ProofSystem system, uint256 notBefore);
@@ -32,6 +34,9 @@ abstract contract ProofSystemTimeLock is AccessControl {
 
     /// Time between scheduling an upgrade and the first moment that it can be put in force, in seconds.
     uint256 public immutable UPGRADE_DELAY;
+
+    /// Bounds what an update reads and hashes.
+    uint256 private constant MAX_SHRINK_ROOTS = 8;
 
     /// @custom:storage-location erc7201:sidereal.proof-system
     struct ProofSystemStorage {
@@ -116,7 +121,11 @@ abstract contract ProofSystemTimeLock is AccessControl {
         Blake2s.checkFelt(system.configHash);
         checkRoot(system.wrapRoot);
         checkRoot(system.mergeRoot);
-        checkRoot(system.shrinkRoot);
+        uint256 circuits = system.shrinkRoots.length;
+        if (circuits > MAX_SHRINK_ROOTS) revert TooManyCircuits(circuits);
+        for (uint256 i = 0; i < circuits; ++i) {
+            checkRoot(system.shrinkRoots[i]);
+        }
     }
 
     function checkRoot(uint256 root) private pure {

@@ -42,6 +42,9 @@ contract RollupCore is MessagesToL1, ProofSystemTimeLock {
     /// The blocks' proofs were merged by another circuit.
     error MergeRoot(uint256 found, uint256 pinned);
 
+    /// The state that the rollup begins with.
+    event Genesis(uint256 indexed blockNumber, uint256 root, uint256 blockHash);
+
     /// Blocks `previousBlockNumber + 1` to `newBlockNumber` are settled. `blobs` are the versioned hashes of the blobs
     /// that hold their state diffs, in order.
     event StateUpdated(
@@ -95,6 +98,7 @@ contract RollupCore is MessagesToL1, ProofSystemTimeLock {
         _setRoleAdmin(OPERATOR_ROLE, GOVERNANCE_ROLE);
         _grantRole(OPERATOR_ROLE, operator);
         setState(genesis);
+        emit Genesis(genesis.blockNumber, genesis.root, genesis.blockHash);
     }
 
     /// Root of the settled state.

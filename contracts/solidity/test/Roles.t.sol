@@ -20,7 +20,7 @@ contract RolesTest is RollupTest {
         next.configHash ^= 4;
         next.wrapRoot ^= 8;
         next.mergeRoot ^= 16;
-        next.shrinkRoot ^= 32;
+        next.shrinkRoots[1] ^= 32;
     }
 
     function assertSystem(ProofSystem memory expected) private view {
@@ -181,11 +181,17 @@ contract RolesTest is RollupTest {
         vm.prank(GOVERNANCE);
         core.scheduleUpgrade(next);
         vm.warp(DEPLOYED_AT + DELAY);
-        for (uint256 part = 0; part < 7; ++part) {
+        for (uint256 part = 0; part < 9; ++part) {
             ProofSystem memory other = abi.decode(abi.encode(next), (ProofSystem));
-            assembly ("memory-safe") {
-                let at := add(other, mul(32, part))
-                mstore(at, xor(mload(at), 1))
+            if (part < 6) {
+                assembly ("memory-safe") {
+                    let at := add(other, mul(32, part))
+                    mstore(at, xor(mload(at), 1))
+                }
+            } else if (part < 8) {
+                other.shrinkRoots[part - 6] ^= 1;
+            } else {
+                other.shrinkRoots = new uint256[](2);
             }
             vm.expectRevert(
                 abi.encodeWithSelector(ProofSystemTimeLock.UpgradeMismatch.selector, core.upgradeId(other), id)
@@ -289,9 +295,14 @@ contract RolesTest is RollupTest {
             next.mergeRoot = wrong[i];
             assertNoSystem(next, notReduced);
             next = upgraded();
-            next.shrinkRoot = wrong[i];
+            next.shrinkRoots[0] = wrong[i];
+            assertNoSystem(next, notReduced);
+            next = upgraded();
+            next.shrinkRoots[1] = wrong[i];
             assertNoSystem(next, notReduced);
         }
+        next.shrinkRoots = new uint256[](9);
+        assertNoSystem(next, abi.encodeWithSelector(ProofSystemTimeLock.TooManyCircuits.selector, 9));
     }
 
     function assertNoSystem(ProofSystem memory next, bytes memory refusal) private {
@@ -367,7 +378,11 @@ contract RolesTest is RollupTest {
         );
         bytes32 proofs = namespace("sidereal.proof-system");
         vm.assertEq(uint256(vm.load(address(core), proofs)), uint160(address(verifier)));
-        vm.assertEq(uint256(vm.load(address(core), bytes32(uint256(proofs) + 6))), system.shrinkRoot);
+        vm.assertEq(uint256(vm.load(address(core), bytes32(uint256(proofs) + 5))), system.mergeRoot);
+        vm.assertEq(uint256(vm.load(address(core), bytes32(uint256(proofs) + 6))), 2);
+        bytes32 roots = keccak256(abi.encode(uint256(proofs) + 6));
+        vm.assertEq(uint256(vm.load(address(core), roots)), system.shrinkRoots[0]);
+        vm.assertEq(uint256(vm.load(address(core), bytes32(uint256(roots) + 1))), system.shrinkRoots[1]);
         ProofSystem memory next = upgraded();
         vm.prank(GOVERNANCE);
         core.scheduleUpgrade(next);

@@ -159,8 +159,27 @@ contract UpdateStateTest is RollupTest {
     }
 
     function test_another_shrink_circuit_is_refused() public {
-        system.shrinkRoot ^= 1;
+        for (uint256 i = 0; i < 2; ++i) {
+            system.shrinkRoots[i] ^= 1;
+            core = deploy(system);
+            assertRefusedByVerifier(one);
+            system.shrinkRoots[i] ^= 1;
+        }
+        (system.shrinkRoots[0], system.shrinkRoots[1]) = (system.shrinkRoots[1], system.shrinkRoots[0]);
         core = deploy(system);
+        assertRefusedByVerifier(one);
+    }
+
+    /// How often proofs are shrunk is the proof system's affair, but it is not the prover's.
+    function test_the_number_of_shrink_circuits_matters() public {
+        bytes32 claim = one.claim;
+        one.claim = vm.parseJsonBytes32(vm.readFile("test/fixtures/updates.json"), ".one.shortClaim");
+        assertRefusedByVerifier(one);
+        system.shrinkRoots.pop();
+        core = deploy(system);
+        settle(one);
+        core = deploy(system);
+        one.claim = claim;
         assertRefusedByVerifier(one);
     }
 
@@ -183,6 +202,15 @@ contract UpdateStateTest is RollupTest {
         vm.expectRevert(abi.encodeWithSelector(OneClaimVerifier.Refused.selector, one.claim));
         vm.prank(OPERATOR);
         core.updateState(one.output, one.openings, "another");
+    }
+
+    /// An address without code takes every call, but Solidity looks for the code first.
+    function test_without_a_verifier_nothing_is_settled() public {
+        vm.etch(address(verifier), "");
+        vm.blobhashes(one.blobs);
+        vm.expectRevert();
+        vm.prank(OPERATOR);
+        core.updateState(one.output, one.openings, one.proof);
     }
 
     // --- Blobs ---
@@ -379,6 +407,12 @@ contract UpdateStateTest is RollupTest {
 
     // --- Deployment ---
 
+    function test_genesis_is_logged() public {
+        vm.expectEmit();
+        emit RollupCore.Genesis(genesis.blockNumber, genesis.root, genesis.blockHash);
+        deploy(system);
+    }
+
     function test_genesis_is_canonical() public {
         genesis.root = Blake2s.FELT_PRIME;
         vm.expectRevert(abi.encodeWithSelector(Blake2s.NotCanonical.selector, Blake2s.FELT_PRIME));
@@ -391,15 +425,28 @@ contract UpdateStateTest is RollupTest {
 
     // --- Gas ---
 
-    /// Printed with -vv: all that an update costs besides the verifier.
+    /// Printed with -vv: all that an update costs besides the verifier and its proof.
     function test_gas_of_an_update() public {
-        prepare(one);
+        printGas("1 block, 1 blob", one);
+        printGas("64 blocks, 6 blobs, 2 messages", many);
+    }
+
+    function printGas(string memory name, Update memory update) private {
+        prepare(update);
+        update.proof = "";
+        verifier.accept(update.claim, update.proof);
+        // The setting up has touched what a transaction finds cold.
+        vm.cool(address(core));
+        vm.cool(address(verifier));
         vm.prank(OPERATOR);
-        core.updateState(one.output, one.openings, one.proof);
-        emit log_named_uint("gas of an update with 1 blob", vm.lastCallGas().gasTotalUsed);
-        prepare(many);
-        vm.prank(OPERATOR);
-        core.updateState(many.output, many.openings, many.proof);
-        emit log_named_uint("gas of an update with 6 blobs and 2 messages", vm.lastCallGas().gasTotalUsed);
+        core.updateState(update.output, update.openings, update.proof);
+        emit log_named_uint(string.concat("gas of an update, execution: ", name), vm.lastCallGas().gasTotalUsed);
+        bytes memory data = abi.encodeCall(core.updateState, (update.output, update.openings, update.proof));
+        uint256 zeros;
+        for (uint256 i = 0; i < data.length; ++i) {
+            if (data[i] == 0) ++zeros;
+        }
+        uint256 calldataGas = 21_000 + 4 * zeros + 16 * (data.length - zeros);
+        emit log_named_uint(string.concat("gas of an update, transaction and calldata: ", name), calldataGas);
     }
 }

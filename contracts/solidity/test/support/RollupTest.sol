@@ -46,6 +46,9 @@ abstract contract RollupTest is Test {
             blockNumber: 7
         });
         vm.assertEq(vm.parseJsonUint(json, ".genesis.number"), 7);
+        uint256[] memory shrinkRoots = new uint256[](2);
+        shrinkRoots[0] = vm.parseJsonUint(json, ".system.shrink");
+        shrinkRoots[1] = vm.parseJsonUint(json, ".system.compact");
         system = ProofSystem({
             verifier: verifier,
             osProgramHash: vm.parseJsonUint(json, ".system.os"),
@@ -53,7 +56,7 @@ abstract contract RollupTest is Test {
             configHash: vm.parseJsonUint(json, ".system.config"),
             wrapRoot: vm.parseJsonUint(json, ".system.wrap"),
             mergeRoot: vm.parseJsonUint(json, ".system.merge"),
-            shrinkRoot: vm.parseJsonUint(json, ".system.shrink")
+            shrinkRoots: shrinkRoots
         });
         core = deploy(system);
         one = read(json, ".one");

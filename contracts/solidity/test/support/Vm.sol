@@ -31,6 +31,7 @@ interface Vm {
     function store(address account, bytes32 slot, bytes32 value) external;
     function mockCall(address account, bytes calldata data, bytes calldata answer) external;
     function clearMockedCalls() external;
+    function cool(address account) external;
     function label(address account, string calldata name) external;
     function addr(uint256 privateKey) external pure returns (address);
 
