@@ -34,7 +34,7 @@ mod verifier;
 pub use assignment::{Assignment, AssignmentError, CairoProof};
 pub use circuit::{CircuitKind, SecurityParameters};
 pub use digest::Digest;
-pub use proof::CircuitProof;
+pub use proof::{CircuitProof, DecodeError, FORMAT_VERSION, MAX_ENCODED_BYTES};
 pub use prover::{CircuitProver, ProveError, compute_root};
 pub use shape::{ComponentSizes, ShapeError};
 pub use unfold::UnfoldError;

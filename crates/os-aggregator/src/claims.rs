@@ -6,11 +6,13 @@
 //!   o   = B(root, output of the left | the right)   `merge` verified two proofs; T at the tree's root
 //!   o_A = B(28 limbs of the aggregator's H)
 //!   o_s = B(M | B(root_L | T | W | o_A))            `shrink` verified the merge of tree and aggregator
-//!   o_f = B(S | o_s)                                the last circuit verified that; its proof says this
+//!   o_c = B(S | o_s)                                `compact` verified that
+//!   o_f = B(C | o_c)                                the last circuit verified that; its proof says this
 //! ```
 //!
 //! `B` is Blake2s with each word of the result (32 bits, little endian) reduced modulo 2^31 - 1. A circuit is known by
-//! its root, a hash of the same kind: W of `wrap`, M of `merge`, S of `shrink`. Nothing here uses the circuits' code.
+//! its root, a hash of the same kind: W of `wrap`, M of `merge`, S of `shrink`, C of `compact`. Nothing here uses the
+//! circuits' code.
 
 use blake2::{Blake2s256, Digest};
 use sidereal_block_prover::{STARKNET_OS_BLAKE_HASH, bootloader_output};
@@ -38,6 +40,8 @@ pub struct CircuitRoots {
     pub merge: CircuitHash,
     /// Verifies one merged proof.
     pub shrink: CircuitHash,
+    /// Verifies one shrunk proof.
+    pub compact: CircuitHash,
 }
 
 /// The circuits' hash: Blake2s, each word of the result modulo 2^31 - 1.
@@ -128,6 +132,8 @@ pub struct FinalClaims {
     pub top: CircuitHash,
     /// Output of `shrink` over that (o_s).
     pub shrunk: CircuitHash,
+    /// Output of `compact` over that (o_c).
+    pub compacted: CircuitHash,
     /// Output of the last circuit (o_f).
     pub last: CircuitHash,
 }
@@ -138,8 +144,9 @@ impl FinalClaims {
         let aggregator = wrap_output(aggregator_claim(output));
         let top = merge_output(tree, &CircuitClaim { root: roots.wrap, output: aggregator });
         let shrunk = single_output(&CircuitClaim { root: roots.merge, output: top });
-        let last = single_output(&CircuitClaim { root: roots.shrink, output: shrunk });
-        Self { aggregator, top, shrunk, last }
+        let compacted = single_output(&CircuitClaim { root: roots.shrink, output: shrunk });
+        let last = single_output(&CircuitClaim { root: roots.compact, output: compacted });
+        Self { aggregator, top, shrunk, compacted, last }
     }
 }
 

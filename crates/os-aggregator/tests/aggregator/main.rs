@@ -158,16 +158,17 @@ fn the_claims_up_to_the_last_proof() {
     let tree = tree_claim(&input.tree, &claims, WRAP_ROOT, MERGE_ROOT).unwrap();
     assert_eq!(tree_claim(&input.tree, &claims[..2], WRAP_ROOT, MERGE_ROOT), None);
     assert_eq!(tree_claim(&pair(), &claims, WRAP_ROOT, MERGE_ROOT), None);
-    let shrink = [9; 32];
-    let roots = CircuitRoots { wrap: WRAP_ROOT, merge: MERGE_ROOT, shrink };
+    let (shrink, compact) = ([9; 32], [10; 32]);
+    let roots = CircuitRoots { wrap: WRAP_ROOT, merge: MERGE_ROOT, shrink, compact };
     let found = FinalClaims::new(&roots, &tree, &words);
 
     let aggregator = wrapped(bootloader_output(AGGREGATOR_BLAKE_HASH, &words));
     let (_, hash, _) = tree_hash(&input.tree, &input.outputs);
     let top = circuit_hash(&[MERGE_ROOT, hash, WRAP_ROOT, aggregator].concat());
     let shrunk = circuit_hash(&[MERGE_ROOT, top].concat());
-    let last = circuit_hash(&[shrink, shrunk].concat());
-    assert_eq!(found, FinalClaims { aggregator, top, shrunk, last });
+    let compacted = circuit_hash(&[shrink, shrunk].concat());
+    let last = circuit_hash(&[compact, compacted].concat());
+    assert_eq!(found, FinalClaims { aggregator, top, shrunk, compacted, last });
 }
 
 /// The output has the form of StarknetOS' own, but for the trailer.
