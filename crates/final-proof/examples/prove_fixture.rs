@@ -38,8 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     std::fs::write(folder.join("proof.bin"), &calldata)?;
     let fixture = json!({
+        "componentLogSizes": prover.key().component_log_sizes,
         "output": format!("0x{}", hex::encode(output)),
-        "key": prover.key(),
+        "preprocessedRoot": format!("0x{}", prover.key().preprocessed_root),
     });
     std::fs::write(folder.join("key.json"), serde_json::to_string_pretty(&fixture)? + "\n")?;
     Ok(())

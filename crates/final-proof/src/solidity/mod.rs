@@ -8,6 +8,7 @@
 mod constraints;
 mod emit;
 mod expression;
+mod shape;
 
 use constraints::Constraints;
 use emit::Emitter;
@@ -87,14 +88,17 @@ fn any_key() -> VerificationKey {
 }
 
 /// Names and contents of the files in `contracts/solidity/src/verifier/generated`.
-pub fn generated_files() -> [(&'static str, String); 1] {
-    [("CircuitConstraints.sol", constraints_contract())]
+pub fn generated_files() -> [(&'static str, String); 2] {
+    let constraints = Constraints::new(&any_key());
+    let inputs = Inputs::new(&constraints);
+    [
+        ("CircuitConstraints.sol", constraints_contract(&constraints, &inputs)),
+        ("CircuitShape.sol", shape::contract(&inputs)),
+    ]
 }
 
 /// The source of `CircuitConstraints.sol`.
-fn constraints_contract() -> String {
-    let constraints = Constraints::new(&any_key());
-    let inputs = Inputs::new(&constraints);
+fn constraints_contract(constraints: &Constraints, inputs: &Inputs) -> String {
     let powers_at = inputs.len() * 0x20;
     let multiples_at = powers_at + (MAX_ALPHA_POWER - 1) * 0x20;
     let address = |input: Input| match (input, inputs.index(input)) {
@@ -154,7 +158,7 @@ fn constraints_contract() -> String {
     format!(
         r#"// SPDX-License-Identifier: Apache-2.0
 // Written by `cargo run -p sidereal-final-proof --example generate_solidity` from S-two's definitions. Do not edit.
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// The {n_constraints} constraints of S-two's circuit components, stwo-circuit-prover 1.0.0, at a point out of the domain.
 ///
