@@ -26,8 +26,8 @@ ln -sfn "$solidity_root/node_modules" contracts/solidity/node_modules
 
 solidity_inputs=$(find contracts/solidity/src contracts/solidity/foundry.toml contracts/solidity/solc -type f \
   | LC_ALL=C sort | xargs sha256sum | cat - "$solidity_root/.packages" | sha256sum | cut -d' ' -f1)
-if [ "$(cat "$solidity_root/.artifacts" 2>/dev/null)" != "$solidity_inputs" ]; then
+if [ "$(cat "$FOUNDRY_OUT/.inputs" 2>/dev/null)" != "$solidity_inputs" ]; then
   say "compiling the contracts of contracts/solidity"
   (cd contracts/solidity && forge build --quiet src)
-  printf '%s\n' "$solidity_inputs" >"$solidity_root/.artifacts"
+  printf '%s\n' "$solidity_inputs" >"$FOUNDRY_OUT/.inputs"
 fi
