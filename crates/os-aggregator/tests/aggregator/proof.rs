@@ -1,6 +1,6 @@
 //! The aggregator under the bootloader: the shape of its trace, what fits into a proof, and one real proof.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use circuit_cairo_verifier::privacy::privacy_components;
 use sidereal_block_prover::{
@@ -119,7 +119,12 @@ fn a_proof_is_made_and_verified() {
         .prove_task(Task::Pie(run.pie), None, &IgnoreProgress)
         .unwrap();
     let claim = serde_json::to_value(&proven.proof.cairo.claim).unwrap();
-    println!("{:?}", claim.as_object().unwrap().keys().collect::<Vec<_>>());
+    let claims = claim.as_object().unwrap().iter();
+    let proven_components: HashSet<&str> = claims
+        .filter(|(component, claim)| !claim.is_null() && *component != "public_data")
+        .map(|(component, _)| component.as_str())
+        .collect();
+    assert_eq!(proven_components, privacy_components());
     let verified = verify(&proven.proof).unwrap();
     assert_eq!(verified.program_hash, AGGREGATOR_BLAKE_HASH);
     assert_eq!(verified.output, words);

@@ -57,7 +57,7 @@ pub struct DevOptions {
     /// Prover workers in this process; each proof takes about 10 GB of memory. 0: blocks wait for a proof.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub workers: u32,
-    /// State diffs go to L1 as blobs: StarknetOS then evaluates their polynomials, which takes more steps.
+    /// Transactions pay for their data as blobs, and not as calldata.
     #[arg(long)]
     pub blobs: bool,
     /// Sends transfers from the funded accounts for as long as the chain runs.
