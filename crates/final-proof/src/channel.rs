@@ -12,8 +12,9 @@
 //! | draw | 6 | counter, 4 bytes | 256 random bits |
 //! | proof of work | 7 | bits (4 bytes), nonce (8 bytes) | as many leading zeros |
 //!
-//! Tags 0 and 1 are leaves and nodes of Merkle trees. No two operations share a tag, and within a tag everything
-//! but the last field has a fixed length, so that no input reads in two ways.
+//! Tag 0 is a leaf of a Merkle tree; a node has no tag but a length that nothing else has, see the module of Merkle
+//! trees. No two operations share a tag, and within a tag everything but the last field has a fixed length, so that
+//! no input reads in two ways.
 //!
 //! A drawn field element takes a whole digest: its four 64-bit words modulo 2^31-1, the least significant word
 //! being the coefficient of 1 in the basis `1, u, u^2, u^3` that the contract calculates in. A reduced word hits
@@ -28,7 +29,6 @@ use crate::keccak::keccak256;
 use crate::merkle::{KeccakHash, KeccakMerkleHasher};
 
 pub(crate) const TAG_LEAF: u8 = 0;
-pub(crate) const TAG_NODE: u8 = 1;
 const TAG_FELTS: u8 = 2;
 const TAG_ROOT: u8 = 3;
 const TAG_U64: u8 = 4;

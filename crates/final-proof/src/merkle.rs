@@ -1,7 +1,9 @@
 //! Merkle trees over Keccak-256, truncated to 192 bits: the first 24 bytes of each digest.
 //!
 //! * Leaf: `Keccak(0 | values)`, four bytes a value, big endian, in the order of the columns' sizes.
-//! * Node: `Keccak(1 | left | right)`, 49 bytes.
+//! * Node: `Keccak(left | right)`, each hash followed by eight zero bytes: two words of the EVM.
+//!
+//! Nothing else that is hashed has 64 bytes: leaves and all that the channel hashes have a tag and an odd length.
 //!
 //! 192 bits keep 96 against collisions, which is what binds a prover to one tree. 160 bits would keep 80 and be the
 //! weakest part of the proof.
@@ -19,11 +21,14 @@ use stwo::prover::backend::simd::column::BaseColumn;
 use stwo::prover::backend::{BackendForChannel, ColumnOps};
 use stwo::prover::vcs_lifted::ops::MerkleOpsLifted;
 
-use crate::channel::{KeccakChannel, KeccakMerkleChannel, TAG_LEAF, TAG_NODE, TAG_POW, leading_zeros};
+use crate::channel::{KeccakChannel, KeccakMerkleChannel, TAG_LEAF, TAG_POW, leading_zeros};
 use crate::keccak::{Batch, LANES, keccak256};
 
 /// Bytes of a hash.
 pub const HASH_BYTES: usize = 24;
+/// What fills a hash up to a word.
+const NODE_PADDING: [u8; 8] = [0; 8];
+const WORD_BYTES: usize = HASH_BYTES + NODE_PADDING.len();
 
 /// The first 24 bytes of a Keccak-256 digest.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,7 +62,7 @@ impl MerkleHasherLifted for KeccakMerkleHasher {
     type Hash = KeccakHash;
 
     fn hash_children((left, right): (KeccakHash, KeccakHash)) -> KeccakHash {
-        KeccakHash::truncate(&keccak256(&[&[TAG_NODE], &left.0, &right.0]))
+        KeccakHash::truncate(&keccak256(&[&left.0, &NODE_PADDING, &right.0, &NODE_PADDING]))
     }
 
     fn update_leaf(&mut self, column_values: &[BaseField]) {
@@ -122,13 +127,12 @@ impl MerkleOpsLifted<KeccakMerkleHasher> for SimdBackend {
         let mut layer = vec![KeccakHash::default(); previous.len() / 2];
         layer.par_chunks_mut(HASHES_PER_TASK).zip(previous.par_chunks(2 * HASHES_PER_TASK)).for_each(
             |(nodes, children)| {
-                let mut batch = Batch::new(1 + 2 * HASH_BYTES);
+                let mut batch = Batch::new(2 * WORD_BYTES);
                 for (nodes, children) in nodes.chunks_mut(LANES).zip(children.chunks(2 * LANES)) {
                     for (lane, pair) in children.chunks_exact(2).enumerate() {
                         let message = batch.message(lane);
-                        message[0] = TAG_NODE;
-                        message[1..=HASH_BYTES].copy_from_slice(&pair[0].0);
-                        message[1 + HASH_BYTES..].copy_from_slice(&pair[1].0);
+                        message[..HASH_BYTES].copy_from_slice(&pair[0].0);
+                        message[WORD_BYTES..][..HASH_BYTES].copy_from_slice(&pair[1].0);
                     }
                     for (node, digest) in nodes.iter_mut().zip(batch.digests()) {
                         *node = KeccakHash::truncate(&digest);

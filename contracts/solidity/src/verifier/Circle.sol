@@ -14,14 +14,14 @@ library Circle {
     /// Copies the table into memory, where `point` reads it.
     function load() internal pure {
         bytes memory points = CIRCLE_POINTS;
-        assembly ("memory-safe") {
+        assembly {
             mcopy(POINTS, add(points, 0x20), mload(points))
         }
     }
 
     /// The point at `index` units, below 2^28.
     function point(uint256 index) internal pure returns (uint256 x, uint256 y) {
-        assembly ("memory-safe") {
+        assembly {
             // Four bits after four bits: eight bytes for each value of these, 128 for each four.
             let entry := mload(add(POINTS, shl(3, and(index, 15))))
             x := shr(224, entry)
@@ -42,7 +42,7 @@ library Circle {
 
     /// The lowest `bits` of `value` in reverse; all others must be zero.
     function reversed(uint256 value, uint256 bits) internal pure returns (uint256 r) {
-        assembly ("memory-safe") {
+        assembly {
             r := or(and(shr(1, value), 0x55555555), shl(1, and(value, 0x55555555)))
             r := or(and(shr(2, r), 0x33333333), shl(2, and(r, 0x33333333)))
             r := or(and(shr(4, r), 0x0f0f0f0f), shl(4, and(r, 0x0f0f0f0f)))
@@ -70,7 +70,7 @@ library Circle {
     /// Replaces `n` > 0 words by their inverses modulo p.
     function invertAll(uint256 words, uint256 n) internal pure {
         uint256 product;
-        assembly ("memory-safe") {
+        assembly {
             // Each prefix is the product of the words before.
             let prefix := PREFIXES
             product := 1
@@ -85,7 +85,7 @@ library Circle {
         }
         if (product == 0) revert DegenerateRandomness();
         uint256 inverse = QM31.inverseBase(product);
-        assembly ("memory-safe") {
+        assembly {
             let prefix := add(PREFIXES, shl(5, n))
             for { let word := add(words, shl(5, n)) } gt(word, words) {} {
                 word := sub(word, 0x20)

@@ -6,6 +6,7 @@ import {Circle} from "./Circle.sol";
 import {Fri} from "./Fri.sol";
 import {KeccakChannel} from "./KeccakChannel.sol";
 import {
+    CHANNEL,
     FOLDING_COEFFICIENTS,
     INPUTS,
     INTERACTION_STARTS,
@@ -167,6 +168,11 @@ contract CircuitVerifier is ICircuitVerifier {
     function verify(bytes32 output, bytes calldata proof) external view {
         uint256 proofAt = _start(proof);
         _replay(output, proofAt);
+        _check(proofAt, proof.length);
+    }
+
+    /// Everything but the transcript, whose randomness is in memory.
+    function _check(uint256 proofAt, uint256 length) internal view {
         _arrange(proofAt);
         _checkLookups(proofAt);
         _checkConstraints(proofAt);
@@ -174,16 +180,20 @@ contract CircuitVerifier is ICircuitVerifier {
         Quotients.prepare(proofAt + SAMPLES_AT, COMPONENT_LOG_SIZES);
         Quotients.evaluate();
         end = _checkFri(proofAt, end);
-        if (end - proofAt != proof.length) revert ProofLength(end - proofAt, proof.length);
+        if (end - proofAt != length) revert ProofLength(end - proofAt, length);
     }
 
     /// Takes all memory that is needed, and returns where the proof is.
     function _start(bytes calldata proof) internal pure returns (uint256 proofAt) {
         if (proof.length < OPENINGS_AT) revert ProofLength(OPENINGS_AT, proof.length);
-        assembly ("memory-safe") {
+        uint256 free;
+        assembly {
+            free := mload(0x40)
             proofAt := proof.offset
             mstore(0x40, MEMORY_END)
         }
+        // What Memory.sol lays out begins where Solidity's own memory ends. Nothing may have been allocated before.
+        assert(free == CHANNEL);
         Circle.load();
     }
 
@@ -236,7 +246,7 @@ contract CircuitVerifier is ICircuitVerifier {
     /// That all of the four-byte values in calldata are below 2^31-1.
     function _requireCanonical(uint256 from, uint256 length) private pure {
         uint256 flags;
-        assembly ("memory-safe") {
+        assembly {
             let end := add(from, length)
             for {} lt(add(from, 31), end) { from := add(from, 32) } {
                 let values := calldataload(from)
@@ -276,7 +286,7 @@ contract CircuitVerifier is ICircuitVerifier {
     }
 
     function _insert(uint256 position, uint256 n) private pure returns (uint256) {
-        assembly ("memory-safe") {
+        assembly {
             let place := add(POSITIONS, shl(5, n))
             // The first place of which all before are smaller.
             for {} gt(place, POSITIONS) { place := sub(place, 0x20) } {
@@ -407,7 +417,7 @@ contract CircuitVerifier is ICircuitVerifier {
         address constraints = address(CONSTRAINTS);
         uint256 selector = uint32(CircuitConstraints.evaluate.selector);
         bool success;
-        assembly ("memory-safe") {
+        assembly {
             mstore(sub(INPUTS, 0x20), selector)
             success := staticcall(gas(), constraints, sub(INPUTS, 4), add(4, mul(0x20, N_CONSTRAINT_INPUTS)), 0, 0x20)
             success := and(success, eq(returndatasize(), 0x20))
@@ -455,19 +465,19 @@ contract CircuitVerifier is ICircuitVerifier {
     }
 
     function _bytes32(uint256 from) private pure returns (bytes32 word) {
-        assembly ("memory-safe") {
+        assembly {
             word := calldataload(from)
         }
     }
 
     function _load(uint256 from) private pure returns (uint256 word) {
-        assembly ("memory-safe") {
+        assembly {
             word := mload(from)
         }
     }
 
     function _store(uint256 to, uint256 word) private pure {
-        assembly ("memory-safe") {
+        assembly {
             mstore(to, word)
         }
     }

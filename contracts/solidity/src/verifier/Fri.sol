@@ -7,17 +7,17 @@ import {
     BASIS_LOW,
     COSET,
     COSET_BYTES,
+    COSET_INVERSES,
     FOLDING_COEFFICIENTS,
     KNOWN,
     LAST_LAYER,
     LEAF,
-    NODE,
     NODES,
     ROTATIONS,
     TWIDDLES
 } from "./Memory.sol";
 import {MerkleTree} from "./MerkleTree.sol";
-import {I, IU, MASK_33, ONES, P, PPPP, QM31, U, VALUES_31, VALUES_ONE, VALUES_TOP} from "./QM31.sol";
+import {I, IU, MASK_32, MASK_33, ONES, P, PPPP, QM31, U, VALUES_31, VALUES_ONE, VALUES_TOP} from "./QM31.sol";
 import {DOMAIN_LOG_SIZE, EIGHTHS, LOG_LAST_LAYER, N_FRI_LAYERS, SIXTEENTHS} from "./generated/CircuitShape.sol";
 
 /// FRI: that the quotients are of low degree. Each layer is committed to, and folds 16 values, which are a subtree of
@@ -35,7 +35,9 @@ library Fri {
 
     uint256 private constant LOG_COSET = 4;
     uint256 private constant COSET_SIZE = 16;
-    uint256 private constant N_TWIDDLES = 15;
+    /// `MerkleTree.HASH`.
+    uint256 private constant HASH_MASK = 0xffffffffffffffffffffffffffffffffffffffffffffffff0000000000000000;
+    uint256 private constant TWIDDLE_BYTES = 0x200;
 
     /// Verifies the layers from `n` values in `KNOWN`. `roots` is where the commitments are in calldata, `cursor` where the
     /// openings are. Returns how many values are known in the last layer, and where the openings end.
@@ -53,7 +55,7 @@ library Fri {
                 uint256 root;
                 (root, cursor) = MerkleTree.root(n, logSize, cursor);
                 uint256 expected;
-                assembly ("memory-safe") {
+                assembly {
                     expected := calldataload(add(roots, mul(24, layer)))
                 }
                 if (root != expected & MerkleTree.HASH) revert LayerCommitment(layer);
@@ -64,110 +66,165 @@ library Fri {
 
     /// What the steps divide by, inverted: for each coset of the `n` known values the 8, 4, 2 and 1 of its four steps.
     /// Returns the number of cosets.
+    ///
+    /// All are coordinates of points of the coset, doubled 0 to 3 times. A point (x, y) doubled is (2 x^2 - 1, 2xy), so
+    /// that `1 / x = 2y / 2xy` and `1 / y = 2x / 2xy`: one inverse, of the y that no step divides by, gives the others
+    /// back to front. A quarter of a turn takes (x, y) to (y, -x).
     function _twiddles(uint256 n, uint256 layer, uint256 logSize) private pure returns (uint256 cosets) {
         unchecked {
             uint256 last = type(uint256).max;
-            uint256 to = TWIDDLES;
             for (uint256 i; i < n; ++i) {
                 uint256 coset;
-                assembly ("memory-safe") {
+                assembly {
                     coset := shr(LOG_COSET, mload(add(KNOWN, shl(6, i))))
                 }
                 if (coset == last) continue;
                 last = coset;
-                ++cosets;
+                uint256 to = TWIDDLES + TWIDDLE_BYTES * cosets;
+                uint256 y;
                 if (layer == 0) {
-                    // On the circle: first by y, then by x. The coset starts with a point that no conjugate precedes.
-                    (uint256 x, uint256 y) =
-                        Circle.point(1 + 4 * Circle.reversed(coset << (LOG_COSET - 1), DOMAIN_LOG_SIZE - 1));
-                    _circleTwiddles(x, y, to);
+                    // On the circle. The coset's first point has no conjugate before it.
+                    y = _circlePoints(1 + 4 * Circle.reversed(coset << (LOG_COSET - 1), DOMAIN_LOG_SIZE - 1), to);
                 } else {
-                    (uint256 x, uint256 y) = Circle.point(Circle.lineIndex(coset << LOG_COSET, logSize));
-                    _lineTwiddles(x, y, to);
+                    y = _linePoints(Circle.lineIndex(coset << LOG_COSET, logSize), to);
                 }
-                to += 32 * N_TWIDDLES;
+                assembly {
+                    mstore(add(COSET_INVERSES, shl(5, cosets)), y)
+                }
+                ++cosets;
             }
-            Circle.invertAll(TWIDDLES, cosets * N_TWIDDLES);
+            Circle.invertAll(COSET_INVERSES, cosets);
+            for (uint256 i; i < cosets; ++i) {
+                uint256 inverse;
+                assembly {
+                    inverse := mload(add(COSET_INVERSES, shl(5, i)))
+                }
+                if (layer == 0) _invertCircle(TWIDDLES + TWIDDLE_BYTES * i, inverse);
+                else _invertLine(TWIDDLES + TWIDDLE_BYTES * i, inverse);
+            }
         }
     }
 
-    /// y of P + k/8, k in bit-reversed order, where P + k/8 + 1/2 has -y; x of P + k/8 for k below 4; then x of the
-    /// doubled points.
-    function _circleTwiddles(uint256 x, uint256 y, uint256 to) private pure {
-        assembly ("memory-safe") {
-            function rotated(a, b, entry) -> c, d {
-                let e := shr(32, entry)
-                let f := and(entry, 0xffffffff)
-                c := mod(add(mul(a, e), mul(sub(P, b), f)), P)
-                d := mod(add(mul(a, f), mul(b, e)), P)
-            }
-            function doubled(a) -> c {
-                // 2 a^2 - 1
+    /// Writes P, P + 1/8, 2P, 4P, where a turn is 1, and returns y of 8P.
+    function _circlePoints(uint256 index, uint256 to) private pure returns (uint256 last) {
+        (uint256 x, uint256 y) = Circle.point(index);
+        assembly {
+            function double(a, b) -> c, d {
                 c := addmod(mul(shl(1, a), a), sub(P, 1), P)
+                d := mulmod(shl(1, a), b, P)
             }
-            let x1, y1 := rotated(x, y, and(shr(128, EIGHTHS), 0xffffffffffffffff))
-            let x2, y2 := rotated(x, y, and(shr(64, EIGHTHS), 0xffffffffffffffff))
-            let x3, y3 := rotated(x, y, and(EIGHTHS, 0xffffffffffffffff))
-            mstore(to, y)
-            mstore(add(to, 0x20), sub(P, y))
-            mstore(add(to, 0x40), y2)
-            mstore(add(to, 0x60), sub(P, y2))
-            mstore(add(to, 0x80), y1)
-            mstore(add(to, 0xa0), sub(P, y1))
-            mstore(add(to, 0xc0), y3)
-            mstore(add(to, 0xe0), sub(P, y3))
-            mstore(add(to, 0x100), x)
-            mstore(add(to, 0x120), x2)
-            mstore(add(to, 0x140), x1)
-            mstore(add(to, 0x160), x3)
-            x := doubled(x)
-            mstore(add(to, 0x180), x)
-            mstore(add(to, 0x1a0), doubled(x1))
-            mstore(add(to, 0x1c0), doubled(x))
-        }
-    }
-
-    /// x of P + k/16 for k below 8 in bit-reversed order, where P + k/16 + 1/4 has y for x; then x of the doubled
-    /// points.
-    function _lineTwiddles(uint256 x, uint256 y, uint256 to) private pure {
-        assembly ("memory-safe") {
-            function rotated(a, b, entry) -> c, d {
-                let e := shr(32, entry)
-                let f := and(entry, 0xffffffff)
-                c := mod(add(mul(a, e), mul(sub(P, b), f)), P)
-                d := mod(add(mul(a, f), mul(b, e)), P)
-            }
-            function doubled(a) -> c {
-                c := addmod(mul(shl(1, a), a), sub(P, 1), P)
-            }
-            let x1, y1 := rotated(x, y, and(shr(128, SIXTEENTHS), 0xffffffffffffffff))
-            let x2, y2 := rotated(x, y, and(shr(64, SIXTEENTHS), 0xffffffffffffffff))
-            let x3, y3 := rotated(x, y, and(SIXTEENTHS, 0xffffffffffffffff))
             mstore(to, x)
             mstore(add(to, 0x20), y)
-            mstore(add(to, 0x40), x2)
-            mstore(add(to, 0x60), y2)
-            mstore(add(to, 0x80), x1)
-            mstore(add(to, 0xa0), y1)
-            mstore(add(to, 0xc0), x3)
-            mstore(add(to, 0xe0), y3)
-            x := doubled(x)
-            x1 := doubled(x1)
-            mstore(add(to, 0x100), x)
-            mstore(add(to, 0x120), doubled(x2))
+            let e := and(shr(160, EIGHTHS), MASK_32)
+            let f := and(shr(128, EIGHTHS), MASK_32)
+            mstore(add(to, 0x40), mod(add(mul(x, e), mul(sub(P, y), f)), P))
+            mstore(add(to, 0x60), mod(add(mul(x, f), mul(y, e)), P))
+            x, y := double(x, y)
+            mstore(add(to, 0x80), x)
+            mstore(add(to, 0xa0), y)
+            x, y := double(x, y)
+            mstore(add(to, 0xc0), x)
+            mstore(add(to, 0xe0), y)
+            last := mulmod(shl(1, x), y, P)
+        }
+    }
+
+    /// The inverses for a coset on the circle. It folds by y of P + k/8 for k = 0, 4, 2, 6, 1, 5, 3, 7, of which the second
+    /// of two is the first's negative; by x of P + k/8 for k = 0, 2, 1, 3; by x of 2P + k/4 for k = 0, 1; by x of 4P.
+    function _invertCircle(uint256 to, uint256 inverse) private pure {
+        assembly {
+            // 1/x and 1/y of a point, from the inverse of the doubled point's y.
+            function invert(from, over) -> a, b {
+                a := mulmod(shl(1, mload(add(from, 0x20))), over, P)
+                b := mulmod(shl(1, mload(from)), over, P)
+            }
+            let x4, y4 := invert(add(to, 0xc0), inverse)
+            let x2, y2 := invert(add(to, 0x80), y4)
+            let x0, y0 := invert(to, y2)
+            // 2 (P + 1/8) = 2P + 1/4 has -x of 2P for y.
+            let x1, y1 := invert(add(to, 0x40), sub(P, x2))
+            mstore(to, y0)
+            mstore(add(to, 0x20), sub(P, y0))
+            mstore(add(to, 0x40), sub(P, x0))
+            mstore(add(to, 0x60), x0)
+            mstore(add(to, 0x80), y1)
+            mstore(add(to, 0xa0), sub(P, y1))
+            mstore(add(to, 0xc0), sub(P, x1))
+            mstore(add(to, 0xe0), x1)
+            mstore(add(to, 0x100), x0)
+            mstore(add(to, 0x120), y0)
             mstore(add(to, 0x140), x1)
-            mstore(add(to, 0x160), doubled(x3))
-            x := doubled(x)
+            mstore(add(to, 0x160), y1)
+            mstore(add(to, 0x180), x2)
+            mstore(add(to, 0x1a0), y2)
+            mstore(add(to, 0x1c0), x4)
+        }
+    }
+
+    /// Writes P + k/16 for k = 0, 2, 1, 3; 2P, 2P + 1/8; 4P; 8P, where a turn is 1, and returns y of 16P.
+    function _linePoints(uint256 index, uint256 to) private pure returns (uint256 last) {
+        (uint256 x, uint256 y) = Circle.point(index);
+        assembly {
+            function double(a, b) -> c, d {
+                c := addmod(mul(shl(1, a), a), sub(P, 1), P)
+                d := mulmod(shl(1, a), b, P)
+            }
+            function rotate(at_, a, b, e, f) -> c, d {
+                c := mod(add(mul(a, e), mul(sub(P, b), f)), P)
+                d := mod(add(mul(a, f), mul(b, e)), P)
+                mstore(at_, c)
+                mstore(add(at_, 0x20), d)
+            }
+            mstore(to, x)
+            mstore(add(to, 0x20), y)
+            {
+                let c, d := rotate(add(to, 0x40), x, y, and(shr(96, SIXTEENTHS), MASK_32), and(shr(64, SIXTEENTHS), MASK_32))
+                c, d := rotate(add(to, 0xc0), x, y, and(shr(32, SIXTEENTHS), MASK_32), and(SIXTEENTHS, MASK_32))
+                c, d := rotate(add(to, 0x80), x, y, and(shr(160, SIXTEENTHS), MASK_32), and(shr(128, SIXTEENTHS), MASK_32))
+                c, d := double(c, d)
+                mstore(add(to, 0x140), c)
+                mstore(add(to, 0x160), d)
+            }
+            x, y := double(x, y)
+            mstore(add(to, 0x100), x)
+            mstore(add(to, 0x120), y)
+            x, y := double(x, y)
             mstore(add(to, 0x180), x)
-            mstore(add(to, 0x1a0), doubled(x1))
-            mstore(add(to, 0x1c0), doubled(x))
+            mstore(add(to, 0x1a0), y)
+            x, y := double(x, y)
+            mstore(add(to, 0x1c0), x)
+            mstore(add(to, 0x1e0), y)
+            last := mulmod(shl(1, x), y, P)
+        }
+    }
+
+    /// The inverses for a coset on the line. It folds by x of P + k/16 for k = 0, 4, 2, 6, 1, 5, 3, 7, of which the second
+    /// of two is the first turned by a quarter; by x of 2P + k/8 for k = 0, 2, 1, 3 likewise; by x of 4P + k/4 for
+    /// k = 0, 1; by x of 8P. So each pair written here replaces a point by its inverted coordinates, in place.
+    function _invertLine(uint256 to, uint256 inverse) private pure {
+        assembly {
+            function invert(from, over) -> a, b {
+                a := mulmod(shl(1, mload(add(from, 0x20))), over, P)
+                b := mulmod(shl(1, mload(from)), over, P)
+                mstore(from, a)
+                mstore(add(from, 0x20), b)
+            }
+            let x8, y8 := invert(add(to, 0x1c0), inverse)
+            let x4, y4 := invert(add(to, 0x180), y8)
+            let x2, y2 := invert(add(to, 0x100), y4)
+            // 2 (2P + 1/8) = 4P + 1/4 has -x of 4P for y; likewise below.
+            let x3, y3 := invert(add(to, 0x140), sub(P, x4))
+            let x, y := invert(to, y2)
+            x, y := invert(add(to, 0x40), sub(P, x2))
+            x, y := invert(add(to, 0x80), y3)
+            x, y := invert(add(to, 0xc0), sub(P, x3))
         }
     }
 
     /// The coefficient's powers 1, 2, 4, 8 times 1, i, u, iu, in coordinates: the rows of multiplication by them.
     function _rotations(uint256 layer) private pure {
         uint256 power;
-        assembly ("memory-safe") {
+        assembly {
             power := mload(add(FOLDING_COEFFICIENTS, shl(5, layer)))
         }
         for (uint256 step; step < LOG_COSET; ++step) {
@@ -175,7 +232,7 @@ library Fri {
             uint256 i = QM31.toCoordinates(QM31.mul(power, I));
             uint256 u = QM31.toCoordinates(QM31.mul(power, U));
             uint256 iu = QM31.toCoordinates(QM31.mul(power, IU));
-            assembly ("memory-safe") {
+            assembly {
                 let to := add(ROTATIONS, shl(7, step))
                 mstore(to, one)
                 mstore(add(to, 0x20), i)
@@ -197,7 +254,7 @@ library Fri {
             end = KNOWN + 64 * n;
             while (known < end) {
                 uint256 coset;
-                assembly ("memory-safe") {
+                assembly {
                     coset := shr(LOG_COSET, mload(known))
                 }
                 uint256 wrong;
@@ -205,7 +262,7 @@ library Fri {
                 flags |= wrong;
                 uint256 node = _cosetNode();
                 uint256 value = _foldCoset(twiddles);
-                assembly ("memory-safe") {
+                assembly {
                     mstore(add(NODES, to), coset)
                     mstore(add(NODES, add(to, 0x20)), node)
                     // What is written here was read: cosets are no more than values.
@@ -213,7 +270,7 @@ library Fri {
                     mstore(add(KNOWN, add(to, 0x20)), value)
                 }
                 to += 64;
-                twiddles += 32 * N_TWIDDLES;
+                twiddles += TWIDDLE_BYTES;
             }
         }
         return (flags, cursor);
@@ -225,7 +282,7 @@ library Fri {
         pure
         returns (uint256, uint256, uint256 flags)
     {
-        assembly ("memory-safe") {
+        assembly {
             let next := not(0)
             if lt(known, end) { next := mload(known) }
             let bytesAt := COSET_BYTES
@@ -275,55 +332,56 @@ library Fri {
 
     /// The node above the coset's four leaves of four values each.
     function _cosetNode() private pure returns (uint256 node) {
-        uint256 mask = MerkleTree.HASH;
-        assembly ("memory-safe") {
-            function leaf(cursor) -> hash {
-                mcopy(add(LEAF, 1), cursor, 64)
-                hash := keccak256(LEAF, 65)
-            }
-            // Only the first 24 bytes of each are hashed.
-            function parent(left, right) -> hash {
-                mstore(add(NODE, 1), left)
-                mstore(add(NODE, 25), right)
-                hash := keccak256(NODE, 49)
+        assembly {
+            function leaf(from) -> hash {
+                mcopy(add(LEAF, 1), from, 64)
+                hash := and(keccak256(LEAF, 65), HASH_MASK)
             }
             mstore8(LEAF, 0)
-            mstore8(NODE, 1)
-            let left := leaf(COSET_BYTES)
-            left := parent(left, leaf(add(COSET_BYTES, 64)))
-            let right := leaf(add(COSET_BYTES, 128))
-            right := parent(right, leaf(add(COSET_BYTES, 192)))
-            node := and(parent(left, right), mask)
+            mstore(0, leaf(COSET_BYTES))
+            mstore(0x20, leaf(add(COSET_BYTES, 64)))
+            let left := and(keccak256(0, 0x40), HASH_MASK)
+            mstore(0, leaf(add(COSET_BYTES, 128)))
+            mstore(0x20, leaf(add(COSET_BYTES, 192)))
+            mstore(0x20, and(keccak256(0, 0x40), HASH_MASK))
+            mstore(0, left)
+            node := and(keccak256(0, 0x40), HASH_MASK)
         }
     }
 
-    /// Folds the sixteen values in `COSET` into one.
+    /// Folds the sixteen values in `COSET` into one. Between the steps, lanes are at most p + 4.
     function _foldCoset(uint256 twiddle) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            function fold(x) -> y {
-                y := add(and(x, PPPP), and(shr(31, x), MASK_33))
-            }
+        assembly {
             let rotation := ROTATIONS
             for { let size := 0x100 } gt(size, 0x10) { size := shr(1, size) } {
                 let r0 := mload(rotation)
                 let r1 := mload(add(rotation, 0x20))
                 let r2 := mload(add(rotation, 0x40))
                 let r3 := mload(add(rotation, 0x60))
-                for { let to := 0 } lt(to, size) { to := add(to, 0x20) } {
-                    let from := add(COSET, shl(1, to))
+                let from := COSET
+                for { let to := COSET } lt(to, add(COSET, size)) { to := add(to, 0x20) } {
                     let f := mload(from)
                     let g := mload(add(from, 0x20))
-                    // (f - g) / x, lanes to 2p, to p, to p^2, to p; by the coefficient, four products below 2^62, and
-                    // f + g to 2p: 4 p^2 + 2p < 2^64.
-                    let d := fold(fold(mul(fold(add(f, sub(PPPP, g))), mload(twiddle))))
-                    let product := add(mul(r0, and(d, P)), mul(r1, and(shr(64, d), P)))
-                    product := add(product, add(mul(r2, and(shr(128, d), P)), mul(r3, shr(192, d))))
-                    mstore(add(COSET, to), fold(fold(fold(add(product, add(f, g))))))
+                    // f - g + 2p is at most 3p + 4, folded 2^31 + 1; by the inverse of x below 2^62 + 2^32, folded below
+                    // 2^32 + 4, then at most 2^31.
+                    let d := add(f, sub(shl(1, PPPP), g))
+                    d := mul(add(and(d, PPPP), and(shr(31, d), MASK_33)), mload(twiddle))
+                    d := add(and(d, PPPP), and(shr(31, d), MASK_33))
+                    d := add(and(d, PPPP), and(shr(31, d), MASK_33))
+                    // Four products of that by the coefficient's lanes, at most p, and f + g, at most 2p + 8, stay below
+                    // 2^64; folded below 2^33.4, then at most p + 4.
+                    g := add(f, g)
+                    g := add(g, add(mul(r0, and(d, MASK_32)), mul(r1, and(shr(64, d), MASK_32))))
+                    g := add(g, add(mul(r2, and(shr(128, d), MASK_32)), mul(r3, shr(192, d))))
+                    g := add(and(g, PPPP), and(shr(31, g), MASK_33))
+                    mstore(to, add(and(g, PPPP), and(shr(31, g), MASK_33)))
                     twiddle := add(twiddle, 0x20)
+                    from := add(from, 0x40)
                 }
                 rotation := add(rotation, 0x80)
             }
             value := mload(COSET)
+            value := add(and(value, PPPP), and(shr(31, value), MASK_33))
         }
     }
 
@@ -332,7 +390,7 @@ library Fri {
     /// The basis is the products of x, 2x^2 - 1, ... (doubled again and again), the highest bit of a coefficient's number
     /// being x's.
     function checkLastLayer(uint256 n, uint256 cursor) internal pure {
-        assembly ("memory-safe") {
+        assembly {
             for { let i := 0 } lt(i, shl(LOG_LAST_LAYER, 1)) { i := add(i, 1) } {
                 let value := shr(128, calldataload(add(cursor, shl(4, i))))
                 mstore(
@@ -348,7 +406,7 @@ library Fri {
             for (uint256 i; i < n; ++i) {
                 uint256 position;
                 uint256 value;
-                assembly ("memory-safe") {
+                assembly {
                     position := mload(add(KNOWN, shl(6, i)))
                     value := mload(add(KNOWN, add(shl(6, i), 0x20)))
                 }
@@ -362,7 +420,7 @@ library Fri {
 
     /// The products of the basis' four upper and of its four lower factors.
     function _basis(uint256 x) private pure {
-        assembly ("memory-safe") {
+        assembly {
             function doubled(a) -> c {
                 c := addmod(mul(shl(1, a), a), sub(P, 1), P)
             }
@@ -391,28 +449,28 @@ library Fri {
         }
     }
 
-    /// The polynomial at the point of the basis.
+    /// The polynomial at the point of the basis: coefficients times lower products, their sums times upper ones.
     function _evaluate() private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            function fold(x) -> y {
-                y := add(and(x, PPPP), and(shr(31, x), MASK_33))
-            }
-            // Four products below p^2 stay below 2^64; folded below 2^33.4, four of them below 2^36.
-            function four(cursor, low) -> r {
-                r := add(mul(mload(cursor), mload(low)), mul(mload(add(cursor, 0x20)), mload(add(low, 0x20))))
-                r := add(r, mul(mload(add(cursor, 0x40)), mload(add(low, 0x40))))
-                r := fold(add(r, mul(mload(add(cursor, 0x60)), mload(add(low, 0x60)))))
-            }
-            let cursor := LAST_LAYER
-            for { let high := 0 } lt(high, 0x200) { high := add(high, 0x20) } {
-                let sum := add(four(cursor, BASIS_LOW), four(add(cursor, 0x80), add(BASIS_LOW, 0x80)))
-                sum := add(sum, four(add(cursor, 0x100), add(BASIS_LOW, 0x100)))
-                sum := add(sum, four(add(cursor, 0x180), add(BASIS_LOW, 0x180)))
+        assembly {
+            let coefficient := LAST_LAYER
+            for { let high := BASIS_HIGH } lt(high, add(BASIS_HIGH, 0x200)) { high := add(high, 0x20) } {
+                let sum := 0
+                for { let low := BASIS_LOW } lt(low, add(BASIS_LOW, 0x200)) { low := add(low, 0x80) } {
+                    // Four products below p^2 stay below 2^64; folded below 2^33.4, four of them below 2^36.
+                    let four := mul(mload(coefficient), mload(low))
+                    four := add(four, mul(mload(add(coefficient, 0x20)), mload(add(low, 0x20))))
+                    four := add(four, mul(mload(add(coefficient, 0x40)), mload(add(low, 0x40))))
+                    four := add(four, mul(mload(add(coefficient, 0x60)), mload(add(low, 0x60))))
+                    sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                    coefficient := add(coefficient, 0x80)
+                }
                 // To p + 2^5, to p; the product by a factor to p^2, folded below 2^32; 16 of them below 2^36.
-                value := add(value, fold(mul(fold(fold(sum)), mload(add(BASIS_HIGH, high)))))
-                cursor := add(cursor, 0x200)
+                sum := add(and(sum, PPPP), and(shr(31, sum), MASK_33))
+                sum := mul(add(and(sum, PPPP), and(shr(31, sum), MASK_33)), mload(high))
+                value := add(value, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
             }
-            value := fold(fold(value))
+            value := add(and(value, PPPP), and(shr(31, value), MASK_33))
+            value := add(and(value, PPPP), and(shr(31, value), MASK_33))
         }
     }
 }

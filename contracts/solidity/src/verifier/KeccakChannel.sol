@@ -9,7 +9,7 @@ import {QM31} from "./QM31.sol";
 library KeccakChannel {
     /// Field elements as they are in calldata, 16 bytes each.
     function mixFelts(bytes32 digest, uint256 from, uint256 length) internal pure returns (bytes32 next) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 2)
             mstore(add(CHANNEL, 32), digest)
             calldatacopy(add(CHANNEL, 64), from, length)
@@ -19,7 +19,7 @@ library KeccakChannel {
 
     /// Two field elements in a word.
     function mixWord(bytes32 digest, uint256 word) internal pure returns (bytes32 next) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 2)
             mstore(add(CHANNEL, 32), digest)
             mstore(add(CHANNEL, 64), word)
@@ -29,7 +29,7 @@ library KeccakChannel {
 
     /// A Merkle root, the first 24 bytes of `root`.
     function mixRoot(bytes32 digest, bytes32 root) internal pure returns (bytes32 next) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 3)
             mstore(add(CHANNEL, 32), digest)
             mstore(add(CHANNEL, 64), root)
@@ -38,7 +38,7 @@ library KeccakChannel {
     }
 
     function mixU64(bytes32 digest, uint256 value) internal pure returns (bytes32 next) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 4)
             mstore(add(CHANNEL, 32), digest)
             mstore(add(CHANNEL, 64), shl(192, value))
@@ -48,7 +48,7 @@ library KeccakChannel {
 
     /// 256 random bits. `counter` is how many were drawn since the digest changed.
     function draw(bytes32 digest, uint256 counter) internal pure returns (uint256 drawn) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 6)
             mstore(add(CHANNEL, 32), digest)
             mstore(add(CHANNEL, 64), shl(224, counter))
@@ -63,7 +63,7 @@ library KeccakChannel {
 
     /// Whether the hash of digest and nonce starts with so many zero bits, at most 32.
     function workDone(bytes32 digest, uint256 bits, uint256 nonce) internal pure returns (bool done) {
-        assembly ("memory-safe") {
+        assembly {
             mstore8(add(CHANNEL, 31), 7)
             mstore(add(CHANNEL, 32), digest)
             mstore(add(CHANNEL, 64), or(shl(224, bits), shl(160, nonce)))

@@ -5,11 +5,9 @@ pragma solidity 0.8.37;
 
 // Channel: the tag at + 31, the digest at + 32, data from + 64 on, at most the sampled values' 5,808 bytes.
 uint256 constant CHANNEL = 0x80;
-// A Merkle node to hash: a tag and two hashes of 24 bytes.
-uint256 constant NODE = 0x1800;
 // A leaf to hash: a tag and at most 152 values of four bytes.
 uint256 constant LEAF = 0x1880;
-// Nodes of a tree's layer: position and hash each.
+// Nodes of a tree's layer: position and hash each, and a position behind them.
 uint256 constant NODES = 0x1b80;
 // Queried positions, ascending, without repetition; one more word, for inserting.
 uint256 constant POSITIONS = 0x2080;
@@ -50,9 +48,8 @@ uint256 constant N_BATCHES = 13;
 uint256 constant BATCH_BYTES = 0x160;
 // In a batch: sums by coordinate of the samples (four words), then what they become.
 uint256 constant BATCH_SCALE = 0x80;
-uint256 constant BATCH_VALUE = 0xa0;
-uint256 constant BATCH_SLOPE = 0xc0;
-uint256 constant BATCH_Y = 0xe0;
+uint256 constant BATCH_SLOPE = 0xa0;
+uint256 constant BATCH_OFFSET = 0xc0;
 uint256 constant BATCH_LINE = 0x100;
 uint256 constant BATCH_LINE_X = 0x120;
 uint256 constant BATCH_LINE_Y = 0x140;
@@ -61,18 +58,20 @@ uint256 constant QUERY_POINTS = 0x9200;
 // For each query and batch: the denominator, in 1, i; and its norm, then the norm's inverse.
 uint256 constant DENOMINATORS = 0x9680;
 uint256 constant NORMS = 0xb3c0;
-// Of inverting many at once.
+// Of inverting many at once, as many words.
 uint256 constant PREFIXES = 0xd100;
-// 15 for each coset of a FRI layer.
+// Sixteen for each coset of a FRI layer: coordinates of points, then what its folding divides by, inverted.
 uint256 constant TWIDDLES = 0xf2c0;
+// One for each coset of a FRI layer. The quotients' norms are no longer needed.
+uint256 constant COSET_INVERSES = NORMS;
 // The values of a coset: as a leaf has them (one word more for writing), and as words.
-uint256 constant COSET_BYTES = 0x11480;
-uint256 constant COSET = 0x115a0;
+uint256 constant COSET_BYTES = 0x116c0;
+uint256 constant COSET = 0x117e0;
 // Four levels of four words: the folding coefficient's powers 1, 2, 4, 8 times 1, i, u, iu.
-uint256 constant ROTATIONS = 0x117a0;
+uint256 constant ROTATIONS = 0x119e0;
 // The coefficients of the last layer.
-uint256 constant LAST_LAYER = 0x119a0;
+uint256 constant LAST_LAYER = 0x11be0;
 // Products of the last layer's basis: of its four lower and four upper factors.
-uint256 constant BASIS_LOW = 0x139a0;
-uint256 constant BASIS_HIGH = 0x13ba0;
-uint256 constant MEMORY_END = 0x13da0;
+uint256 constant BASIS_LOW = 0x13be0;
+uint256 constant BASIS_HIGH = 0x13de0;
+uint256 constant MEMORY_END = 0x13fe0;

@@ -8,10 +8,9 @@ import {
     BATCH_LINE,
     BATCH_LINE_X,
     BATCH_LINE_Y,
+    BATCH_OFFSET,
     BATCH_SCALE,
     BATCH_SLOPE,
-    BATCH_VALUE,
-    BATCH_Y,
     COEFFICIENTS,
     COMPOSITION_COEFFICIENTS,
     DENOMINATORS,
@@ -33,7 +32,8 @@ import {
     TRACE_STARTS
 } from "./Memory.sol";
 import {
-    MASK_128,
+    I,
+    IU,
     MASK_32,
     MASK_33,
     MASK_64,
@@ -41,6 +41,7 @@ import {
     PPPP,
     P_SQUARED,
     QM31,
+    U,
     VALUES_31,
     VALUES_ONE,
     VALUES_TOP
@@ -64,12 +65,15 @@ import {
 /// quotients are combined by powers w of one coefficient, numbered by tree, column and sample: a running sum has three
 /// of them, that it repeats after a period (smaller components are lifted to the largest), in the row before, in the
 /// row. With N = sum of w f(p), V = sum of w v and S = sum of w (v' - v) over the columns sampled at Z, their quotients
-/// are `(c (N - V) + S (Z_y - y)) / line`.
+/// are `(c N - S y + (S Z_y - c V)) / line`. The line is in M31[i], as are inverses of its values; multiplying by them
+/// is cheap in coordinates.
 library Quotients {
     /// A queried value is not below 2^31-1.
     error NonCanonicalRow();
 
     uint256 private constant PREVIOUS = BATCHES + BATCH_BYTES;
+    /// The lanes of 1 and u in coordinates.
+    uint256 private constant EVEN_LANES = 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
     uint256 private constant PERIODS = BATCHES + 2 * BATCH_BYTES;
 
     /// Computes the columns' coefficients, in the order of the leaves, and what the batches need of the samples, which
@@ -78,25 +82,28 @@ library Quotients {
         _coefficients(sample);
         uint256 x;
         uint256 y;
-        assembly ("memory-safe") {
+        assembly {
             x := mload(OODS_X)
             y := mload(OODS_Y)
         }
         _finish(BATCHES, x, y);
         _finishShifted(PREVIOUS, x, y, STEP_X, P - STEP_Y);
+        _scale(PREVIOUS_COEFFICIENTS, 4 * N_COMPONENTS, PREVIOUS);
         unchecked {
             for (uint256 component; component < N_COMPONENTS; ++component) {
                 // 2^(11 + log size) times the generator: of the order of the domain divided by the component's rows.
                 uint256 logSize = (componentLogSizes >> (8 * component)) & 0xff;
                 (uint256 periodX, uint256 periodY) = Circle.point(1 << (5 + logSize));
-                _finishShifted(PERIODS + component * BATCH_BYTES, x, y, periodX, periodY);
+                uint256 batch = PERIODS + component * BATCH_BYTES;
+                _finishShifted(batch, x, y, periodX, periodY);
+                _scale(PERIOD_COEFFICIENTS + 0x80 * component, 4, batch);
             }
         }
     }
 
     function _coefficients(uint256 sample) private pure {
         uint256 coefficient;
-        assembly ("memory-safe") {
+        assembly {
             coefficient := mload(QUOTIENT_COEFFICIENT)
         }
         uint256 power = 1;
@@ -105,7 +112,7 @@ library Quotients {
             for (uint256 component; component < N_COMPONENTS; ++component) {
                 uint256 columns = (TRACE_COLUMNS >> (8 * component)) & 0xff;
                 uint256 to;
-                assembly ("memory-safe") {
+                assembly {
                     to := add(TRACE_COEFFICIENTS, shl(5, mload(add(TRACE_STARTS, shl(5, component)))))
                 }
                 (sample, power) = _columns(sample, power, coefficient, to, columns);
@@ -113,7 +120,7 @@ library Quotients {
             for (uint256 component; component < N_COMPONENTS; ++component) {
                 uint256 columns = ((INTERACTION_COLUMNS >> (8 * component)) & 0xff) - 4;
                 uint256 to;
-                assembly ("memory-safe") {
+                assembly {
                     to := add(INTERACTION_COEFFICIENTS, shl(5, mload(add(INTERACTION_STARTS, shl(5, component)))))
                 }
                 (sample, power) = _columns(sample, power, coefficient, to, columns);
@@ -152,22 +159,45 @@ library Quotients {
     function _sample(uint256 sample, uint256 power, uint256 coefficient, uint256 to, uint256 batch)
         private
         pure
-        returns (uint256)
+        returns (uint256 next)
     {
-        assembly ("memory-safe") {
-            // Lanes: a product below 2^62 and a folded one stay below 2^63.
-            function addTo(cursor, product) {
-                let sum := add(mload(cursor), product)
-                mstore(cursor, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
-            }
+        assembly {
             mstore(to, power)
             let value := shr(128, calldataload(sample))
-            addTo(batch, mul(power, shr(96, value)))
-            addTo(add(batch, 0x20), mul(power, and(shr(64, value), MASK_32)))
-            addTo(add(batch, 0x40), mul(power, and(shr(32, value), MASK_32)))
-            addTo(add(batch, 0x60), mul(power, and(value, MASK_32)))
+            // Lanes: a product to p^2 and a folded one stay below 2^63, fold below 2^33.4.
+            let sum := add(mload(batch), mul(power, shr(96, value)))
+            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            batch := add(batch, 0x20)
+            sum := add(mload(batch), mul(power, and(shr(64, value), MASK_32)))
+            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            batch := add(batch, 0x20)
+            sum := add(mload(batch), mul(power, and(shr(32, value), MASK_32)))
+            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            batch := add(batch, 0x20)
+            sum := add(mload(batch), mul(power, and(value, MASK_32)))
+            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
         }
         return QM31.mul(power, coefficient);
+    }
+
+    /// Multiplies `n` coefficients by a batch's c, once rather than at every query.
+    function _scale(uint256 coefficients, uint256 n, uint256 batch) private pure {
+        uint256 scale;
+        assembly {
+            scale := mload(add(batch, BATCH_SCALE))
+        }
+        unchecked {
+            for (uint256 end = coefficients + 32 * n; coefficients < end; coefficients += 32) {
+                uint256 coefficient;
+                assembly {
+                    coefficient := mload(coefficients)
+                }
+                coefficient = QM31.toCoordinates(QM31.mul(scale, coefficient));
+                assembly {
+                    mstore(coefficients, coefficient)
+                }
+            }
+        }
     }
 
     function _finishShifted(uint256 batch, uint256 x, uint256 y, uint256 byX, uint256 byY) private pure {
@@ -178,33 +208,34 @@ library Quotients {
         }
     }
 
-    /// From the sums by coordinate to V and S, and to the line through the point (x, y) and its conjugate.
+    /// From the sums by coordinate to c, -S and S Z_y - c V, and to the line through the point (x, y) and its conjugate.
     function _finish(uint256 batch, uint256 x, uint256 y) private pure {
         uint256[4] memory sums;
         for (uint256 i; i < 4; ++i) {
             uint256 sum;
-            assembly ("memory-safe") {
+            assembly {
                 sum := mload(add(batch, shl(5, i)))
             }
             sums[i] = QM31.reduce(sum);
         }
         // The part with u, which conjugation negates.
-        uint256 odd = QM31.add(QM31.mul(1 << 64, sums[2]), QM31.mul((1 << 192) | (0x7ffffffd << 64), sums[3]));
-        uint256 value = QM31.add(QM31.add(sums[0], QM31.mul((1 << 128) | 0x7ffffffd, sums[1])), odd);
-        uint256 slope = QM31.sub(0, QM31.add(odd, odd));
-        uint256 scale = QM31.sub(0, QM31.add(y, y)) & (MASK_64 << 64 | MASK_64 << 192);
-        assembly ("memory-safe") {
-            mstore(add(batch, BATCH_VALUE), value)
-            mstore(add(batch, BATCH_SLOPE), slope)
+        uint256 odd = QM31.add(QM31.mul(U, sums[2]), QM31.mul(IU, sums[3]));
+        uint256 value = QM31.add(QM31.add(sums[0], QM31.mul(I, sums[1])), odd);
+        uint256 negatedSlope = QM31.add(odd, odd);
+        uint256 scale = QM31.sub(0, QM31.add(y, y)) & ((MASK_64 << 64) | (MASK_64 << 192));
+        uint256 offset = QM31.sub(0, QM31.add(QM31.mul(negatedSlope, y), QM31.mul(scale, value)));
+        (negatedSlope, offset) = (QM31.toCoordinates(negatedSlope), QM31.toCoordinates(offset));
+        assembly {
             mstore(add(batch, BATCH_SCALE), scale)
-            mstore(add(batch, BATCH_Y), y)
+            mstore(add(batch, BATCH_SLOPE), negatedSlope)
+            mstore(add(batch, BATCH_OFFSET), offset)
         }
         _line(batch, QM31.toCoordinates(x), QM31.toCoordinates(y));
     }
 
     /// `(Re X - x) Im Y - (Re Y - y) Im X` at (x, y) is `line - x Im Y + y Im X`, over 1, i; Re and Im are over 1, u.
     function _line(uint256 batch, uint256 x, uint256 y) private pure {
-        assembly ("memory-safe") {
+        assembly {
             let rx := and(x, MASK_64)
             let rxi := and(shr(64, x), MASK_64)
             let ix := and(shr(128, x), MASK_64)
@@ -228,7 +259,7 @@ library Quotients {
     function evaluate() internal pure {
         _denominators();
         uint256 n;
-        assembly ("memory-safe") {
+        assembly {
             n := mload(N_POSITIONS)
         }
         uint256 flags;
@@ -243,20 +274,17 @@ library Quotients {
     /// All denominators and the inverses of their norms.
     function _denominators() private pure {
         uint256 n;
-        assembly ("memory-safe") {
+        assembly {
             n := mload(N_POSITIONS)
         }
         unchecked {
             for (uint256 query; query < n; ++query) {
                 uint256 position;
-                assembly ("memory-safe") {
+                assembly {
                     position := mload(add(POSITIONS, shl(5, query)))
                 }
                 (uint256 x, uint256 y) = Circle.domainPoint(position);
-                assembly ("memory-safe") {
-                    function fold(lanes) -> folded {
-                        folded := add(and(lanes, PPPP), and(shr(31, lanes), MASK_33))
-                    }
+                assembly {
                     let cursor := add(QUERY_POINTS, shl(6, query))
                     mstore(cursor, x)
                     mstore(add(cursor, 0x20), y)
@@ -265,7 +293,10 @@ library Quotients {
                     for { let end := add(offset, shl(5, N_BATCHES)) } lt(offset, end) { offset := add(offset, 0x20) } {
                         // Lanes below 2^63.
                         let line := add(mul(x, mload(add(batch, BATCH_LINE_X))), mul(y, mload(add(batch, BATCH_LINE_Y))))
-                        line := fold(fold(fold(add(line, mload(add(batch, BATCH_LINE))))))
+                        line := add(line, mload(add(batch, BATCH_LINE)))
+                        line := add(and(line, PPPP), and(shr(31, line), MASK_33))
+                        line := add(and(line, PPPP), and(shr(31, line), MASK_33))
+                        line := add(and(line, PPPP), and(shr(31, line), MASK_33))
                         let re := and(line, MASK_64)
                         let im := shr(64, line)
                         mstore(add(DENOMINATORS, offset), line)
@@ -286,7 +317,7 @@ library Quotients {
             uint256 preprocessedRow;
             uint256 traceRow;
             uint256 compositionRow;
-            assembly ("memory-safe") {
+            assembly {
                 preprocessedRow := add(mload(ROWS), mul(query, mul(4, N_PREPROCESSED)))
                 traceRow := add(mload(add(ROWS, 0x20)), mul(query, mul(4, N_TRACE)))
                 interactionRow := add(mload(add(ROWS, 0x40)), mul(query, mul(4, N_INTERACTION)))
@@ -299,48 +330,52 @@ library Quotients {
         }
         uint256 y;
         uint256 offset;
-        assembly ("memory-safe") {
+        assembly {
             y := mload(add(QUERY_POINTS, add(shl(6, query), 0x20)))
             offset := mul(query, shl(5, N_BATCHES))
         }
-        uint256 sum = _quotient(BATCHES, QM31.reduce(values), y, offset);
-
-        // The running sums: the last four columns of each component.
-        unchecked {
-            uint256 previous;
-            uint256 periodOffset = offset + 0x40;
-            uint256 period = PERIODS;
-            for (uint256 component; component < N_COMPONENTS; ++component) {
-                uint256 before;
-                assembly ("memory-safe") {
-                    function fold(lanes) -> folded {
-                        folded := add(and(lanes, PPPP), and(shr(31, lanes), MASK_33))
-                    }
-                    // Four products below p^2 stay below 2^64.
-                    function four(v, cursor) -> r {
-                        r := add(mul(shr(96, v), mload(cursor)), mul(and(shr(64, v), MASK_32), mload(add(cursor, 0x20))))
-                        r := add(r, mul(and(shr(32, v), MASK_32), mload(add(cursor, 0x40))))
-                        r := fold(add(r, mul(and(v, MASK_32), mload(add(cursor, 0x60)))))
-                    }
-                    let column := mload(add(INTERACTION_STARTS, shl(5, component)))
-                    column := add(column, sub(and(shr(shl(3, component), INTERACTION_COLUMNS), 0xff), 4))
-                    let v := shr(128, calldataload(add(interactionRow, shl(2, column))))
-                    values := four(v, add(PERIOD_COEFFICIENTS, shl(7, component)))
-                    before := four(v, add(PREVIOUS_COEFFICIENTS, shl(7, component)))
-                }
-                // Eleven lanes below 2^33.4.
-                previous += before;
-                sum = QM31.add(sum, _quotient(period, QM31.reduce(values), y, periodOffset));
-                period += BATCH_BYTES;
-                periodOffset += 0x20;
-            }
-            sum = QM31.add(sum, _quotient(PREVIOUS, QM31.reduce(previous), y, offset + 0x20));
+        uint256 scale;
+        assembly {
+            scale := mload(add(BATCHES, BATCH_SCALE))
         }
-        sum = QM31.toCoordinates(sum);
-        assembly ("memory-safe") {
+        values = QM31.toCoordinates(QM31.mul(scale, QM31.reduce(values)));
+        uint256 sum = _quotient(BATCHES, values, y, offset);
+        sum = QM31.reduce(sum + _runningSums(interactionRow, y, offset));
+        assembly {
             let known := add(KNOWN, shl(6, query))
             mstore(known, mload(add(POSITIONS, shl(5, query))))
             mstore(add(known, 0x20), sum)
+        }
+    }
+
+    /// The quotients of the last four columns of each component, a period away and in the row before. Lanes are below
+    /// 2^38.
+    function _runningSums(uint256 row, uint256 y, uint256 offset) private pure returns (uint256 sum) {
+        uint256 previous;
+        unchecked {
+            for (uint256 component; component < N_COMPONENTS; ++component) {
+                uint256 values;
+                assembly {
+                    let column := mload(add(INTERACTION_STARTS, shl(5, component)))
+                    column := add(column, sub(and(shr(shl(3, component), INTERACTION_COLUMNS), 0xff), 4))
+                    let four := calldataload(add(row, shl(2, column)))
+                    let a := shr(224, four)
+                    let b := and(shr(192, four), MASK_32)
+                    let c := and(shr(160, four), MASK_32)
+                    four := and(shr(128, four), MASK_32)
+                    // Four products below p^2 stay below 2^64.
+                    let from := add(PERIOD_COEFFICIENTS, shl(7, component))
+                    values := add(mul(a, mload(from)), mul(b, mload(add(from, 0x20))))
+                    values := add(values, add(mul(c, mload(add(from, 0x40))), mul(four, mload(add(from, 0x60)))))
+                    values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                    from := add(PREVIOUS_COEFFICIENTS, shl(7, component))
+                    a := add(mul(a, mload(from)), mul(b, mload(add(from, 0x20))))
+                    a := add(a, add(mul(c, mload(add(from, 0x40))), mul(four, mload(add(from, 0x60)))))
+                    previous := add(previous, add(and(a, PPPP), and(shr(31, a), MASK_33)))
+                }
+                sum += _quotient(PERIODS + component * BATCH_BYTES, values, y, offset + 0x40 + 0x20 * component);
+            }
+            sum += _quotient(PREVIOUS, previous, y, offset + 0x20);
         }
     }
 
@@ -350,57 +385,45 @@ library Quotients {
         pure
         returns (uint256, uint256)
     {
-        assembly ("memory-safe") {
-            function fold(lanes) -> folded {
-                folded := add(and(lanes, PPPP), and(shr(31, lanes), MASK_33))
-            }
+        assembly {
             // Folded lanes, below 2^33.4, and three products of values below p by lanes to p stay below 2^64.
-            function eight(to, v, cursor) -> r {
-                r := add(add(to, mul(shr(224, v), mload(cursor))), mul(and(shr(192, v), MASK_32), mload(add(cursor, 0x20))))
-                r := fold(add(r, mul(and(shr(160, v), MASK_32), mload(add(cursor, 0x40)))))
-                r := add(r, mul(and(shr(128, v), MASK_32), mload(add(cursor, 0x60))))
-                r := add(r, mul(and(shr(96, v), MASK_32), mload(add(cursor, 0x80))))
-                r := fold(add(r, mul(and(shr(64, v), MASK_32), mload(add(cursor, 0xa0)))))
-                r := add(r, mul(and(shr(32, v), MASK_32), mload(add(cursor, 0xc0))))
-                r := fold(add(r, mul(and(v, MASK_32), mload(add(cursor, 0xe0)))))
-            }
-            for { let end := add(row, shl(5, shr(3, n))) } lt(row, end) { row := add(row, 0x20) } {
+            for { let end := add(row, shl(2, n)) } lt(row, end) { row := add(row, 0x20) } {
                 let v := calldataload(row)
+                if lt(sub(end, row), 0x20) { v := and(v, not(shr(shl(3, sub(end, row)), not(0)))) }
                 flags := or(flags, or(v, add(and(v, VALUES_31), VALUES_ONE)))
-                values := eight(values, v, coefficients)
+                values := add(values, mul(shr(224, v), mload(coefficients)))
+                values := add(values, mul(and(shr(192, v), MASK_32), mload(add(coefficients, 0x20))))
+                values := add(values, mul(and(shr(160, v), MASK_32), mload(add(coefficients, 0x40))))
+                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                values := add(values, mul(and(shr(128, v), MASK_32), mload(add(coefficients, 0x60))))
+                values := add(values, mul(and(shr(96, v), MASK_32), mload(add(coefficients, 0x80))))
+                values := add(values, mul(and(shr(64, v), MASK_32), mload(add(coefficients, 0xa0))))
+                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                values := add(values, mul(and(shr(32, v), MASK_32), mload(add(coefficients, 0xc0))))
+                values := add(values, mul(and(v, MASK_32), mload(add(coefficients, 0xe0))))
+                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
                 coefficients := add(coefficients, 0x100)
-            }
-            let rest := and(n, 7)
-            if rest {
-                let v := and(calldataload(row), not(shr(shl(5, rest), not(0))))
-                flags := or(flags, or(v, add(and(v, VALUES_31), VALUES_ONE)))
-                values := eight(values, v, coefficients)
             }
         }
         return (values, flags);
     }
 
-    /// `(c (N - V) + S (Z_y - y)) / line`.
-    function _quotient(uint256 batch, uint256 values, uint256 y, uint256 offset) private pure returns (uint256) {
-        uint256 scale;
-        uint256 value;
-        uint256 slope;
-        uint256 sampleY;
-        uint256 inverse;
-        assembly ("memory-safe") {
-            scale := mload(add(batch, BATCH_SCALE))
-            value := mload(add(batch, BATCH_VALUE))
-            slope := mload(add(batch, BATCH_SLOPE))
-            sampleY := mload(add(batch, BATCH_Y))
-            // The conjugate over 1, i, by the norm's inverse; i = u^2 - 2.
+    /// `(c N - S y + (S Z_y - c V)) / line` in coordinates, from `c N` with lanes below 2^63. Lanes are below 2^33.4.
+    function _quotient(uint256 batch, uint256 values, uint256 y, uint256 offset) private pure returns (uint256 r) {
+        assembly {
+            // Below 2^64: reduced as any lanes.
+            r := add(values, add(mul(y, mload(add(batch, BATCH_SLOPE))), mload(add(batch, BATCH_OFFSET))))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            // By the conjugate over 1, i of the line times the inverse of its norm, a - bi: r a + (- i r) b, where
+            // -i (s + ti) = t - si.
             let line := mload(add(DENOMINATORS, offset))
             let norm := mload(add(NORMS, offset))
-            let im := shr(64, line)
-            inverse := mulmod(add(and(line, MASK_64), shl(1, im)), norm, P)
-            inverse := or(inverse, shl(128, mulmod(sub(P, im), norm, P)))
+            let turned := or(and(shr(64, r), EVEN_LANES), and(shl(64, sub(PPPP, r)), not(EVEN_LANES)))
+            r := mul(r, mulmod(and(line, MASK_64), norm, P))
+            r := add(r, mul(turned, mulmod(shr(64, line), norm, P)))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
         }
-        uint256 numerator = QM31.mul(scale, QM31.sub(values, value));
-        numerator = QM31.add(numerator, QM31.mul(slope, QM31.sub(sampleY, y)));
-        return QM31.mul(numerator, inverse);
     }
 }

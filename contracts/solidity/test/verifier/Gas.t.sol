@@ -13,9 +13,10 @@ contract MeteredVerifier is CircuitVerifier, Test {
     {}
 
     function meter(bytes32 output, bytes calldata proof) external returns (uint256 total) {
-        uint256[9] memory gas;
-        gas[0] = gasleft();
+        uint256 before = gasleft();
         uint256 proofAt = _start(proof);
+        uint256[9] memory gas;
+        gas[0] = before;
         _replay(output, proofAt);
         gas[1] = gasleft();
         _arrange(proofAt);
