@@ -298,6 +298,9 @@ contract UpdateStateTest is RollupTest {
         vm.mockCall(address(0x0a), "", abi.encode(uint256(1), BLS_MODULUS));
         assertRefused(one, abi.encodeWithSelector(BlobData.EvaluationRefused.selector, 0));
         vm.clearMockedCalls();
+        vm.mockCallRevert(address(0x0a), "", abi.encode(uint256(4096), BLS_MODULUS));
+        assertRefused(one, abi.encodeWithSelector(BlobData.EvaluationRefused.selector, 0));
+        vm.clearMockedCalls();
         settle(one);
     }
 

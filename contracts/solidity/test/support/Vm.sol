@@ -30,6 +30,7 @@ interface Vm {
     function load(address account, bytes32 slot) external view returns (bytes32);
     function store(address account, bytes32 slot, bytes32 value) external;
     function mockCall(address account, bytes calldata data, bytes calldata answer) external;
+    function mockCallRevert(address account, bytes calldata data, bytes calldata answer) external;
     function clearMockedCalls() external;
     function cool(address account) external;
     function label(address account, string calldata name) external;
