@@ -36,11 +36,11 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// What is verified on Ethereum: 98 bits by queries and proof of work.
+    /// What is verified on Ethereum: 97 bits by queries and proof of work.
     pub const ETHEREUM: Self = Self {
         log_blowup: 4,
-        n_queries: 18,
-        query_pow_bits: 26,
+        n_queries: 17,
+        query_pow_bits: 29,
         interaction_pow_bits: 20,
         fold_step: 4,
         log_last_layer: 8,

@@ -20,6 +20,7 @@
 
 mod channel;
 mod keccak;
+mod ethereum;
 mod key;
 mod merkle;
 mod proof;

@@ -1,10 +1,10 @@
 //! The native verifier. It makes the checks of `CircuitVerifier.sol`, in its order, and never panics.
 //!
-//! 1. The output's words are below 2^31-1; the proof has the shape that key and queries determine.
-//! 2. The proof of work before the lookups' randomness.
+//! 1. The output's words are below 2^31-1; the proof has as many elements as the key says.
+//! 2. Enough work was done before the lookups' randomness and before the queries (while the transcript is replayed).
 //! 3. The lookups of all components and of the public outputs cancel out.
-//! 4. The proof of work before the queries (while the transcript is replayed).
-//! 5. The constraints, combined, equal the composition polynomial out of the domain.
+//! 4. The constraints, combined, equal the composition polynomial out of the domain.
+//! 5. The openings have the shape that the queries determine.
 //! 6. The queried rows belong to the four committed trees.
 //! 7. The quotients of the rows by the samples belong to the first FRI layer, each layer folds into the next, and
 //!    the last is the polynomial in the proof.
@@ -94,9 +94,9 @@ pub fn verify(proof: &FinalProof, key: &VerificationKey, output: &[u8; 32]) -> R
     let layout = key.layout();
     check_head_shape(&proof.head, key, &layout)?;
     let transcript = Transcript::replay(key, &outputs, &proof.head)?;
-    check_opening_shape(proof, key, &layout, &transcript.positions)?;
     check_lookups(&outputs, &proof.head, &transcript.lookup_elements)?;
     check_constraints(key, &layout, &proof.head, &transcript)?;
+    check_opening_shape(proof, key, &layout, &transcript.positions)?;
 
     let roots =
         [key.preprocessed_root, proof.head.trace_root, proof.head.interaction_root, proof.head.composition_root];

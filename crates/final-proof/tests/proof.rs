@@ -5,15 +5,18 @@ mod support;
 use std::sync::LazyLock;
 
 use sidereal_final_proof::{
-    DecodeError, FinalProof, FinalProver, FinalVerifyError, Parameters, VerificationKey, verify, verify_calldata,
+    DecodeError, FinalProof, FinalProver, FinalVerifyError, KeccakHash, Parameters, TraceTree, VerificationKey,
+    verify, verify_calldata,
 };
+use stwo::core::fields::m31::BaseField;
+use stwo::core::fields::qm31::SecureField;
 
-/// Five queries at blow-up 2: these proofs prove nothing, but every step of a proof is in them.
+/// Five queries at blow-up 2 and no work: these proofs prove nothing, but every step of a proof is in them.
 const CHEAP: Parameters = Parameters {
     log_blowup: 1,
     n_queries: 5,
-    query_pow_bits: 8,
-    interaction_pow_bits: 5,
+    query_pow_bits: 0,
+    interaction_pow_bits: 0,
     fold_step: 4,
     log_last_layer: 8,
 };
@@ -81,4 +84,57 @@ fn flipped_bits_and_other_lengths_are_refused() {
     let mut longer = bytes.clone();
     longer.push(0);
     assert_eq!(verify_calldata(&longer, key, output), Err(DecodeError::TrailingBytes(1)));
+}
+
+/// A change to each part of a proof is refused by the check that the part is for.
+#[test]
+fn each_check_refuses_what_it_is_for() {
+    let Proven { key, proof, output } = &*PROVEN;
+    let refusal = |change: &dyn Fn(&mut FinalProof)| {
+        let mut changed = proof.clone();
+        change(&mut changed);
+        verify(&changed, key, output).unwrap_err()
+    };
+    let one = SecureField::from(1);
+    assert_eq!(refusal(&|proof| proof.head.claimed_sums[3] += one), FinalVerifyError::LookupSum);
+    for (index, tree) in
+        [TraceTree::Preprocessed, TraceTree::Trace, TraceTree::Interaction, TraceTree::Composition].iter().enumerate()
+    {
+        let error = FinalVerifyError::TraceCommitment(*tree);
+        let one = BaseField::from(1);
+        assert_eq!(refusal(&|proof| proof.openings[index].values[2][1] += one), error);
+        assert_eq!(refusal(&|proof| proof.openings[index].hashes[5].0[7] ^= 1), error);
+    }
+    for layer in 0..proof.fri_openings.len() {
+        let error = FinalVerifyError::FriCommitment(layer);
+        assert_eq!(refusal(&|proof| proof.fri_openings[layer].values[9] += one), error);
+        assert_eq!(refusal(&|proof| proof.fri_openings[layer].hashes[4].0[0] ^= 1), error);
+    }
+    // Shapes, which the encoding cannot even express.
+    let shaped: [&dyn Fn(&mut FinalProof); 8] = [
+        &|proof| proof.head.sampled_values.truncate(3),
+        &|proof| proof.head.fri_roots.push(KeccakHash::default()),
+        &|proof| proof.head.last_layer.clear(),
+        &|proof| proof.openings[1].values.clear(),
+        &|proof| proof.openings[2].values[0].truncate(151),
+        &|proof| proof.openings[3].hashes.push(KeccakHash::default()),
+        &|proof| proof.fri_openings[0].values.truncate(1),
+        &|proof| proof.fri_openings.truncate(1),
+    ];
+    for (number, change) in shaped.into_iter().enumerate() {
+        let error = refusal(change);
+        // Another number of roots or coefficients is noticed before anything is drawn.
+        assert!(matches!(error, FinalVerifyError::Shape { .. }), "{number}: {error}");
+    }
+}
+
+/// Every sample takes part in the constraints.
+#[test]
+fn other_samples_violate_the_constraints() {
+    let Proven { key, proof, output } = &*PROVEN;
+    for sample in (0..proof.head.sampled_values.len()).step_by(7) {
+        let mut changed = proof.clone();
+        changed.head.sampled_values[sample] += SecureField::from(1);
+        assert_eq!(verify(&changed, key, output), Err(FinalVerifyError::Constraints), "sample {sample}");
+    }
 }

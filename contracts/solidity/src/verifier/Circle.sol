@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {DOMAIN_LOG_SIZE, POINT_WINDOWS, CIRCLE_POINTS} from "./generated/CircuitShape.sol";
 import {POINTS, PREFIXES} from "./Memory.sol";
 import {MASK_32, P, P_SQUARED, QM31} from "./QM31.sol";
+import {CIRCLE_POINTS, DOMAIN_LOG_SIZE, POINT_WINDOWS} from "./generated/CircuitShape.sol";
 
 /// The circle x^2 + y^2 = 1 over M31: a group of 2^31 points, in which a point is known by its index. Indices count in
 /// units of 2^6, half the step between the points of the largest domain, 2^24 points.

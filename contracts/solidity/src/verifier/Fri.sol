@@ -35,6 +35,10 @@ library Fri {
 
     uint256 private constant LOG_COSET = 4;
     uint256 private constant COSET_SIZE = 16;
+    /// The lower 32 bits of the second, third and fourth lane.
+    uint256 private constant LANE_1 = 0xffffffff << 64;
+    uint256 private constant LANE_2 = 0xffffffff << 128;
+    uint256 private constant LANE_3 = 0xffffffff << 192;
     /// `MerkleTree.HASH`.
     uint256 private constant HASH_MASK = 0xffffffffffffffffffffffffffffffffffffffffffffffff0000000000000000;
     uint256 private constant TWIDDLE_BYTES = 0x200;
@@ -178,9 +182,11 @@ library Fri {
             mstore(to, x)
             mstore(add(to, 0x20), y)
             {
-                let c, d := rotate(add(to, 0x40), x, y, and(shr(96, SIXTEENTHS), MASK_32), and(shr(64, SIXTEENTHS), MASK_32))
+                let c, d :=
+                    rotate(add(to, 0x40), x, y, and(shr(96, SIXTEENTHS), MASK_32), and(shr(64, SIXTEENTHS), MASK_32))
                 c, d := rotate(add(to, 0xc0), x, y, and(shr(32, SIXTEENTHS), MASK_32), and(SIXTEENTHS, MASK_32))
-                c, d := rotate(add(to, 0x80), x, y, and(shr(160, SIXTEENTHS), MASK_32), and(shr(128, SIXTEENTHS), MASK_32))
+                c, d :=
+                    rotate(add(to, 0x80), x, y, and(shr(160, SIXTEENTHS), MASK_32), and(shr(128, SIXTEENTHS), MASK_32))
                 c, d := double(c, d)
                 mstore(add(to, 0x140), c)
                 mstore(add(to, 0x160), d)
@@ -283,46 +289,52 @@ library Fri {
         returns (uint256, uint256, uint256 flags)
     {
         assembly {
-            let next := not(0)
-            if lt(known, end) { next := mload(known) }
+            let word := COSET
             let bytesAt := COSET_BYTES
-            for {
-                let word := COSET
-                let wordsEnd := add(COSET, shl(5, COSET_SIZE))
-            } lt(word, wordsEnd) { word := add(word, 0x20) } {
-                switch eq(position, next)
-                case 1 {
+            for { let cosetEnd := add(position, COSET_SIZE) } lt(position, cosetEnd) {} {
+                // From calldata up to what is known, or to the end.
+                let n := sub(cosetEnd, position)
+                let isKnown := 0
+                if lt(known, end) {
+                    let until := sub(mload(known), position)
+                    if lt(until, n) {
+                        n := until
+                        isKnown := 1
+                    }
+                }
+                calldatacopy(bytesAt, cursor, shl(4, n))
+                bytesAt := add(bytesAt, shl(4, n))
+                position := add(position, n)
+                for { let wordEnd := add(word, shl(5, n)) } lt(word, wordEnd) { word := add(word, 0x20) } {
+                    let value := calldataload(cursor)
+                    cursor := add(cursor, 16)
+                    mstore(
+                        word,
+                        or(
+                            or(shr(224, value), and(shr(128, value), LANE_1)),
+                            or(and(shr(32, value), LANE_2), and(shl(64, value), LANE_3))
+                        )
+                    )
+                }
+                if isKnown {
                     let value := mload(add(known, 0x20))
                     mstore(word, value)
-                    // Below p, then big endian, 32 bits each; each write goes over what the one before left behind.
+                    // Below p, then big endian, 32 bits each; what this writes too much is written over.
                     value := sub(value, mul(and(shr(31, add(value, ONES)), ONES), P))
                     mstore(
                         bytesAt,
                         or(
-                            or(shl(224, value), shl(192, and(shr(64, value), 0xffffffff))),
-                            or(shl(160, and(shr(128, value), 0xffffffff)), shl(128, shr(192, value)))
+                            or(shl(224, value), shl(192, and(shr(64, value), MASK_32))),
+                            or(shl(160, and(shr(128, value), MASK_32)), shl(128, shr(192, value)))
                         )
                     )
                     known := add(known, 0x40)
-                    next := not(0)
-                    if lt(known, end) { next := mload(known) }
+                    word := add(word, 0x20)
+                    bytesAt := add(bytesAt, 16)
+                    position := add(position, 1)
                 }
-                default {
-                    let value := calldataload(cursor)
-                    mstore(bytesAt, value)
-                    mstore(
-                        word,
-                        or(
-                            or(shr(224, value), shl(64, and(shr(192, value), 0xffffffff))),
-                            or(shl(128, and(shr(160, value), 0xffffffff)), shl(192, and(shr(128, value), 0xffffffff)))
-                        )
-                    )
-                    cursor := add(cursor, 16)
-                }
-                bytesAt := add(bytesAt, 16)
-                position := add(position, 1)
             }
-            for { let word := COSET_BYTES } lt(word, bytesAt) { word := add(word, 0x20) } {
+            for { word := COSET_BYTES } lt(word, bytesAt) { word := add(word, 0x20) } {
                 let value := mload(word)
                 flags := or(flags, or(value, add(and(value, VALUES_31), VALUES_ONE)))
             }
@@ -454,16 +466,28 @@ library Fri {
         assembly {
             let coefficient := LAST_LAYER
             for { let high := BASIS_HIGH } lt(high, add(BASIS_HIGH, 0x200)) { high := add(high, 0x20) } {
-                let sum := 0
-                for { let low := BASIS_LOW } lt(low, add(BASIS_LOW, 0x200)) { low := add(low, 0x80) } {
-                    // Four products below p^2 stay below 2^64; folded below 2^33.4, four of them below 2^36.
-                    let four := mul(mload(coefficient), mload(low))
-                    four := add(four, mul(mload(add(coefficient, 0x20)), mload(add(low, 0x20))))
-                    four := add(four, mul(mload(add(coefficient, 0x40)), mload(add(low, 0x40))))
-                    four := add(four, mul(mload(add(coefficient, 0x60)), mload(add(low, 0x60))))
-                    sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
-                    coefficient := add(coefficient, 0x80)
-                }
+                // Four products below p^2 stay below 2^64; folded below 2^33.4, four of them below 2^36.
+                let four := mul(mload(coefficient), mload(BASIS_LOW))
+                four := add(four, mul(mload(add(coefficient, 0x20)), mload(add(BASIS_LOW, 0x20))))
+                four := add(four, mul(mload(add(coefficient, 0x40)), mload(add(BASIS_LOW, 0x40))))
+                four := add(four, mul(mload(add(coefficient, 0x60)), mload(add(BASIS_LOW, 0x60))))
+                let sum := add(and(four, PPPP), and(shr(31, four), MASK_33))
+                four := mul(mload(add(coefficient, 0x80)), mload(add(BASIS_LOW, 0x80)))
+                four := add(four, mul(mload(add(coefficient, 0xa0)), mload(add(BASIS_LOW, 0xa0))))
+                four := add(four, mul(mload(add(coefficient, 0xc0)), mload(add(BASIS_LOW, 0xc0))))
+                four := add(four, mul(mload(add(coefficient, 0xe0)), mload(add(BASIS_LOW, 0xe0))))
+                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                four := mul(mload(add(coefficient, 0x100)), mload(add(BASIS_LOW, 0x100)))
+                four := add(four, mul(mload(add(coefficient, 0x120)), mload(add(BASIS_LOW, 0x120))))
+                four := add(four, mul(mload(add(coefficient, 0x140)), mload(add(BASIS_LOW, 0x140))))
+                four := add(four, mul(mload(add(coefficient, 0x160)), mload(add(BASIS_LOW, 0x160))))
+                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                four := mul(mload(add(coefficient, 0x180)), mload(add(BASIS_LOW, 0x180)))
+                four := add(four, mul(mload(add(coefficient, 0x1a0)), mload(add(BASIS_LOW, 0x1a0))))
+                four := add(four, mul(mload(add(coefficient, 0x1c0)), mload(add(BASIS_LOW, 0x1c0))))
+                four := add(four, mul(mload(add(coefficient, 0x1e0)), mload(add(BASIS_LOW, 0x1e0))))
+                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                coefficient := add(coefficient, 0x200)
                 // To p + 2^5, to p; the product by a factor to p^2, folded below 2^32; 16 of them below 2^36.
                 sum := add(and(sum, PPPP), and(shr(31, sum), MASK_33))
                 sum := mul(add(and(sum, PPPP), and(shr(31, sum), MASK_33)), mload(high))

@@ -33,15 +33,13 @@ library MerkleTree {
                     let side := shl(5, and(position, 1))
                     mstore(side, mload(add(node, 0x20)))
                     node := add(node, 0x40)
+                    mstore(xor(side, 0x20), and(calldataload(siblings), HASH))
+                    siblings := add(siblings, 24)
                     // Positions ascend: where the sibling follows, this one is even.
-                    switch eq(mload(node), xor(position, 1))
-                    case 0 {
-                        mstore(xor(side, 0x20), and(calldataload(siblings), HASH))
-                        siblings := add(siblings, 24)
-                    }
-                    default {
+                    if eq(mload(node), xor(position, 1)) {
                         mstore(0x20, mload(add(node, 0x20)))
                         node := add(node, 0x40)
+                        siblings := sub(siblings, 24)
                     }
                     mstore(to, shr(1, position))
                     mstore(add(to, 0x20), and(keccak256(0, 0x40), HASH))

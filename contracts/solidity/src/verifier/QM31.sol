@@ -9,6 +9,8 @@ uint256 constant P_SQUARED = 0x3fffffff00000001;
 uint256 constant PPPP = 0x000000007fffffff000000007fffffff000000007fffffff000000007fffffff;
 // The lower 33 bits of each lane.
 uint256 constant MASK_33 = 0x00000001ffffffff00000001ffffffff00000001ffffffff00000001ffffffff;
+// The first and the third lane.
+uint256 constant EVEN_LANES = 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
 // 1 in each lane.
 uint256 constant ONES = 0x0000000000000001000000000000000100000000000000010000000000000001;
 // 256 p in the two lower lanes.
@@ -134,14 +136,41 @@ library QM31 {
     }
 
     /// `e + f i + g u + h iu` for elements given by 16 bytes of coordinates each.
-    function combine(uint256 e, uint256 f, uint256 g, uint256 h) internal pure returns (uint256) {
-        e = add(read(e), mul(I, read(f)));
-        return add(e, add(mul(U, read(g)), mul(IU, read(h))));
+    function combine(uint256 e, uint256 f, uint256 g, uint256 h) internal pure returns (uint256 r) {
+        (e, f, g, h) = (coordinates(e), coordinates(f), coordinates(g), coordinates(h));
+        assembly ("memory-safe") {
+            // In coordinates, i takes (a, b, c, d) to (-b, a, -d, c), and u to (2c - d, c + 2d, a, b), which is the halves
+            // exchanged, plus the new lower half twice in all, plus i times it.
+            let s := add(g, or(shl(64, and(h, EVEN_LANES)), and(shr(64, sub(PPPP, h)), EVEN_LANES)))
+            s := add(and(s, PPPP), and(shr(31, s), MASK_33))
+            let low := shr(128, s)
+            r := add(add(e, low), or(shl(128, s), low))
+            r := add(r, or(shl(64, and(f, EVEN_LANES)), and(shr(64, sub(PPPP, f)), EVEN_LANES)))
+            r := add(r, or(shl(64, and(low, MASK_64)), sub(P, shr(64, low))))
+            // To 5p, to p + 2, to p.
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            // As in `fromCoordinates`.
+            let b := and(shr(64, r), MASK_64)
+            let d := shr(192, r)
+            r := or(add(and(r, MASK_64), shl(1, sub(P, b))), shl(64, add(and(shr(128, r), MASK_64), shl(1, sub(P, d)))))
+            r := or(r, or(shl(128, b), shl(192, d)))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+        }
     }
 
     /// The element with the coordinates in 16 bytes.
-    function read(uint256 packed) internal pure returns (uint256) {
-        return fromCoordinates(coordinates(packed));
+    function read(uint256 packed) internal pure returns (uint256 r) {
+        assembly ("memory-safe") {
+            let b := and(shr(64, packed), MASK_32)
+            let d := and(packed, MASK_32)
+            r := add(shr(96, packed), shl(1, sub(P, b)))
+            r := or(r, shl(64, add(and(shr(32, packed), MASK_32), shl(1, sub(P, d)))))
+            r := or(r, or(shl(128, b), shl(192, d)))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+        }
     }
 
     /// The inverse modulo p of x, not 0: x^(p - 2).

@@ -32,8 +32,11 @@ import {
     TRACE_STARTS
 } from "./Memory.sol";
 import {
+    BIAS,
+    EVEN_LANES,
     I,
     IU,
+    MASK_128,
     MASK_32,
     MASK_33,
     MASK_64,
@@ -72,8 +75,6 @@ library Quotients {
     error NonCanonicalRow();
 
     uint256 private constant PREVIOUS = BATCHES + BATCH_BYTES;
-    /// The lanes of 1 and u in coordinates.
-    uint256 private constant EVEN_LANES = 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
     uint256 private constant PERIODS = BATCHES + 2 * BATCH_BYTES;
 
     /// Computes the columns' coefficients, in the order of the leaves, and what the batches need of the samples, which
@@ -140,17 +141,45 @@ library Quotients {
         (sample, power) = _columns(sample, power, coefficient, COMPOSITION_COEFFICIENTS, N_COMPOSITION);
     }
 
-    /// Columns with one sample.
+    /// Columns with one sample, as `_sample` of each.
     function _columns(uint256 sample, uint256 power, uint256 coefficient, uint256 to, uint256 n)
         private
         pure
         returns (uint256, uint256)
     {
-        unchecked {
-            for (uint256 end = to + 32 * n; to < end; to += 32) {
-                power = _sample(sample, power, coefficient, to, BATCHES);
-                sample += 16;
+        assembly {
+            let a := mload(BATCHES)
+            let b := mload(add(BATCHES, 0x20))
+            let c := mload(add(BATCHES, 0x40))
+            let d := mload(add(BATCHES, 0x60))
+            for { n := add(to, shl(5, n)) } lt(to, n) { to := add(to, 0x20) } {
+                mstore(to, power)
+                let value := calldataload(sample)
+                sample := add(sample, 16)
+                a := add(a, mul(power, shr(224, value)))
+                a := add(and(a, PPPP), and(shr(31, a), MASK_33))
+                b := add(b, mul(power, and(shr(192, value), MASK_32)))
+                b := add(and(b, PPPP), and(shr(31, b), MASK_33))
+                c := add(c, mul(power, and(shr(160, value), MASK_32)))
+                c := add(and(c, PPPP), and(shr(31, c), MASK_33))
+                d := add(d, mul(power, and(shr(128, value), MASK_32)))
+                d := add(and(d, PPPP), and(shr(31, d), MASK_33))
+                // `QM31.mul(power, coefficient)`, which see.
+                value := mulmod(power, coefficient, not(0))
+                power := mul(power, coefficient)
+                value := sub(sub(value, power), lt(value, power))
+                value := add(and(value, PPPP), and(shr(31, value), MASK_33))
+                power := add(and(power, PPPP), and(shr(31, power), MASK_33))
+                power := add(power, shl(128, add(shl(2, value), mul(11, shr(128, value)))))
+                value := add(mul(5, and(value, MASK_128)), mul(20, shr(128, value)))
+                power := sub(add(power, BIAS), value)
+                power := add(and(power, PPPP), and(shr(31, power), MASK_33))
+                power := add(and(power, PPPP), and(shr(31, power), MASK_33))
             }
+            mstore(BATCHES, a)
+            mstore(add(BATCHES, 0x20), b)
+            mstore(add(BATCHES, 0x40), c)
+            mstore(add(BATCHES, 0x60), d)
         }
         return (sample, power);
     }
@@ -292,7 +321,8 @@ library Quotients {
                     let batch := BATCHES
                     for { let end := add(offset, shl(5, N_BATCHES)) } lt(offset, end) { offset := add(offset, 0x20) } {
                         // Lanes below 2^63.
-                        let line := add(mul(x, mload(add(batch, BATCH_LINE_X))), mul(y, mload(add(batch, BATCH_LINE_Y))))
+                        let line :=
+                            add(mul(x, mload(add(batch, BATCH_LINE_X))), mul(y, mload(add(batch, BATCH_LINE_Y))))
                         line := add(line, mload(add(batch, BATCH_LINE)))
                         line := add(and(line, PPPP), and(shr(31, line), MASK_33))
                         line := add(and(line, PPPP), and(shr(31, line), MASK_33))
@@ -387,10 +417,12 @@ library Quotients {
     {
         assembly {
             // Folded lanes, below 2^33.4, and three products of values below p by lanes to p stay below 2^64.
+            // What follows the last values in a word has zeros for coefficients.
+            let last := 0
             for { let end := add(row, shl(2, n)) } lt(row, end) { row := add(row, 0x20) } {
                 let v := calldataload(row)
-                if lt(sub(end, row), 0x20) { v := and(v, not(shr(shl(3, sub(end, row)), not(0)))) }
-                flags := or(flags, or(v, add(and(v, VALUES_31), VALUES_ONE)))
+                flags := or(flags, last)
+                last := or(v, add(and(v, VALUES_31), VALUES_ONE))
                 values := add(values, mul(shr(224, v), mload(coefficients)))
                 values := add(values, mul(and(shr(192, v), MASK_32), mload(add(coefficients, 0x20))))
                 values := add(values, mul(and(shr(160, v), MASK_32), mload(add(coefficients, 0x40))))
@@ -404,6 +436,9 @@ library Quotients {
                 values := add(and(values, PPPP), and(shr(31, values), MASK_33))
                 coefficients := add(coefficients, 0x100)
             }
+            n := and(n, 7)
+            if n { last := and(last, not(shr(shl(5, n), not(0)))) }
+            flags := or(flags, last)
         }
         return (values, flags);
     }

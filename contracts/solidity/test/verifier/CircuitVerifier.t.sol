@@ -106,9 +106,7 @@ contract CircuitVerifierTest is VerifierFixture {
             vm.expectRevert();
             verifier.verify(output, part);
         }
-        vm.expectRevert(
-            abi.encodeWithSelector(CircuitVerifier.ProofLength.selector, proof.length, proof.length + 1)
-        );
+        vm.expectRevert(abi.encodeWithSelector(CircuitVerifier.ProofLength.selector, proof.length, proof.length + 1));
         verifier.verify(output, bytes.concat(whole, hex"00"));
     }
 

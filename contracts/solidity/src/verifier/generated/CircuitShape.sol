@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 
 // The parameters of the proof system, see docs/settlement-security.md.
 uint256 constant LOG_BLOWUP = 4;
-uint256 constant N_QUERIES = 18;
-uint256 constant QUERY_POW_BITS = 26;
+uint256 constant N_QUERIES = 17;
+uint256 constant QUERY_POW_BITS = 29;
 uint256 constant INTERACTION_POW_BITS = 20;
 uint256 constant FOLD_STEP = 4;
 uint256 constant LOG_LAST_LAYER = 8;
