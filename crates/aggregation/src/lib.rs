@@ -28,6 +28,7 @@ mod proof;
 mod prover;
 mod recorder;
 mod shape;
+mod step;
 mod unfold;
 mod verifier;
 
@@ -37,5 +38,6 @@ pub use digest::Digest;
 pub use proof::{CircuitProof, DecodeError, FORMAT_VERSION, MAX_ENCODED_BYTES};
 pub use prover::{CircuitProver, ProveError, compute_root};
 pub use shape::{ComponentSizes, ShapeError};
+pub use step::{BadStep, Blocks, Step, StepInput};
 pub use unfold::UnfoldError;
 pub use verifier::{CircuitVerifyError, verify};
