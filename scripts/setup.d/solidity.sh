@@ -24,10 +24,12 @@ fi
 # Forge looks for packages below its own root, and the compiler's wrapper beside itself.
 ln -sfn "$solidity_root/node_modules" contracts/solidity/node_modules
 
-solidity_inputs=$(find contracts/solidity/src contracts/solidity/foundry.toml contracts/solidity/solc -type f \
+# With the contracts, the verifier's double that the settler's tests deploy.
+solidity_double=contracts/solidity/test/support/EchoVerifier.sol
+solidity_inputs=$(find contracts/solidity/src contracts/solidity/foundry.toml contracts/solidity/solc "$solidity_double" -type f \
   | LC_ALL=C sort | xargs sha256sum | cat - "$solidity_root/.packages" | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$FOUNDRY_OUT/.inputs" 2>/dev/null)" != "$solidity_inputs" ]; then
   say "compiling the contracts of contracts/solidity"
-  (cd contracts/solidity && forge build --quiet src)
+  (cd contracts/solidity && forge build --quiet src "$PWD/${solidity_double#contracts/solidity/}")
   printf '%s\n' "$solidity_inputs" >"$FOUNDRY_OUT/.inputs"
 fi

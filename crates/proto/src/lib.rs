@@ -48,12 +48,17 @@ mod generated {
                 tonic::include_proto!("sidereal.events.v1");
             }
         }
+        pub mod settlement {
+            pub mod v1 {
+                tonic::include_proto!("sidereal.settlement.v1");
+            }
+        }
     }
 }
 
 pub use generated::sidereal::{
     events::v1 as events, executor::v1 as executor, gateway::v1 as gateway, proofs::v1 as proofs,
-    sequencer::v1 as sequencer, types::v1 as types,
+    sequencer::v1 as sequencer, settlement::v1 as settlement, types::v1 as types,
 };
 
 /// Largest gRPC message that a service of ours sends or takes, in bytes.

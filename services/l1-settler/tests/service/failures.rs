@@ -1,0 +1,148 @@
+//! Death at any point, reorganisations, transactions that no block takes.
+
+use std::time::Duration;
+
+use alloy::consensus::Transaction as _;
+use alloy::primitives::{B256, U256};
+use alloy::rpc::types::Transaction;
+use sidereal_l1_settler::{Sent, SettlerStore};
+use sidereal_settlement::Fees;
+
+use crate::world::{World, config};
+
+/// Some passes of the configuration's.
+const PASSES: Duration = Duration::from_millis(500);
+
+/// Pins down that a settler which was killed after it has sent, and that one which even lost its database, settles each
+/// batch once.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_sending_it_settles_once() -> anyhow::Result<()> {
+    for database in ["settler.db", "another.db"] {
+        let world = World::new().await?;
+        world.anvil.automine(false).await?;
+        let killed = world.run("settler.db", config())?;
+        world.until_nonces(0, 1).await?;
+        killed.kill().await;
+
+        // The lease of the killed one must end first.
+        let config = config();
+        let again = world.run(database, config)?;
+        tokio::time::sleep(PASSES).await;
+        assert_eq!(world.anvil.nonces(world.operator.address()).await?, (0, 1), "{database}");
+        world.anvil.mine(1).await?;
+        world.until_held(3).await?;
+        world.until_nonces(1, 2).await?;
+        world.anvil.mine(1).await?;
+        world.until_held(4).await?;
+        world.anvil.mine(3).await?;
+        tokio::time::sleep(PASSES).await;
+        assert_eq!(world.updates().await?.len(), 2, "{database}");
+        assert_eq!(world.anvil.nonces(world.operator.address()).await?, (2, 2), "{database}");
+        again.stop().await?;
+    }
+    Ok(())
+}
+
+/// Pins down that a transaction which was written down and never sent is sent by the next settler, for no less.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_sending_it_settles_once() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let store = SettlerStore::open(&world.database("settler.db")).await?;
+    let lease = store.lead("killed", Duration::from_millis(1)).await?;
+    let lease = lease.expect("nobody else leads");
+    let lease = match store.lead("killed", Duration::from_secs(1)).await? {
+        Some(lease) => lease,
+        None => lease,
+    };
+    let written = Fees {
+        max_fee_per_gas: 40_000_000_000,
+        max_priority_fee_per_gas: 3_000_000_000,
+        max_fee_per_blob_gas: 50_000_000_000,
+    };
+    let sent = Sent {
+        nonce: 0,
+        hash: B256::repeat_byte(0xde),
+        previous_block: 0,
+        new_block: 3,
+        fees: written,
+        sent_at_block: 1,
+    };
+    store.record(&lease, 31_337, world.operator.address(), &sent).await?;
+    let again = world.run("settler.db", config())?;
+    world.until_held(4).await?;
+    let updates = world.updates().await?;
+    assert_eq!(updates.len(), 2);
+    let first = &updates[0].1;
+    assert_eq!(first.max_fee_per_gas(), written.max_fee_per_gas);
+    assert_eq!(first.max_fee_per_blob_gas(), Some(written.max_fee_per_blob_gas));
+    again.stop().await
+}
+
+/// Pins down that what a reorganisation of L1 took away is settled again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reorganisation_takes_is_settled_again() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    let running = world.run("settler.db", config())?;
+    world.until_held(4).await?;
+    let before: Vec<B256> =
+        world.updates().await?.iter().filter_map(|(_, it)| it.block_hash).collect();
+    world.anvil.automine(false).await?;
+    world.anvil.reorg(2).await?;
+    world.until_held(0).await?;
+    world.anvil.automine(true).await?;
+    world.anvil.mine(1).await?;
+    world.until_held(4).await?;
+    let updates = world.updates().await?;
+    assert_eq!(updates.len(), 2);
+    assert!(updates.iter().all(|(_, it)| it.block_hash.is_some_and(|at| !before.contains(&at))));
+    assert_eq!(world.anvil.nonces(world.operator.address()).await?, (2, 2));
+    running.stop().await
+}
+
+/// Pins down that a transaction which blocks leave out is replaced for at least twice as much of everything, not before
+/// its time, and that one of them is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_block_takes_is_replaced_for_more() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.anvil.automine(false).await?;
+    let running = world.run("settler.db", config())?;
+    world.until_nonces(0, 1).await?;
+    let first = pending(&world).await?;
+
+    // Blocks without room for it.
+    world.anvil.ask::<_, bool>("evm_setBlockGasLimit", (U256::from(50_000),)).await?;
+    world.anvil.mine(2).await?;
+    tokio::time::sleep(PASSES).await;
+    assert_eq!(pending(&world).await?.inner.tx_hash(), first.inner.tx_hash());
+    world.anvil.mine(1).await?;
+    crate::world::until("there is another transaction in the pool", async || {
+        Ok(pending(&world).await?.inner.tx_hash() != first.inner.tx_hash())
+    })
+    .await?;
+    let second = pending(&world).await?;
+    assert_eq!(second.nonce(), first.nonce());
+    assert!(second.max_fee_per_gas() >= 2 * first.max_fee_per_gas());
+    assert!(second.max_priority_fee_per_gas() >= first.max_priority_fee_per_gas().map(|it| 2 * it));
+    assert!(second.max_fee_per_blob_gas() >= first.max_fee_per_blob_gas().map(|it| 2 * it));
+
+    world.anvil.ask::<_, bool>("evm_setBlockGasLimit", (U256::from(30_000_000),)).await?;
+    world.anvil.mine(1).await?;
+    world.until_held(3).await?;
+    let updates = world.updates().await?;
+    assert_eq!(updates.len(), 1);
+    assert_eq!(updates[0].1.inner.tx_hash(), second.inner.tx_hash());
+    running.stop().await
+}
+
+/// The operator's one transaction in the pool.
+async fn pending(world: &World) -> anyhow::Result<Transaction> {
+    let content: serde_json::Value = world.anvil.ask("txpool_content", ()).await?;
+    let mut found = Vec::new();
+    for state in ["pending", "queued"] {
+        for (_, of_account) in content[state].as_object().into_iter().flatten() {
+            found.extend(of_account.as_object().into_iter().flatten().map(|(_, it)| it.clone()));
+        }
+    }
+    anyhow::ensure!(found.len() == 1, "{} transactions are in the pool", found.len());
+    Ok(serde_json::from_value(found.remove(0))?)
+}

@@ -1,0 +1,305 @@
+//! A rollup on Anvil whose proofs its verifier takes at their word, and batches for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use alloy::primitives::{Address, B256, Bytes};
+use alloy::rpc::types::{Filter, Log, Transaction};
+use alloy::sol_types::SolEvent as _;
+use anyhow::Context as _;
+use async_trait::async_trait;
+use c_kzg::{Bytes32, ethereum_kzg_settings};
+use num_bigint::BigUint;
+use sidereal_l1_settler::{
+    Account, Batches, BatchesError, DatabaseConfig, Deployed, Deployer, Deployment, HeldState, L1,
+    L1SettlerConfig, L1SettlerError, SettlementConfig, Settler, SettlerStore, Verifier, run,
+};
+use sidereal_os_aggregator::claims::{CircuitClaim, CircuitRoots, FinalClaims, circuit_hash};
+use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatedOutput, blobs};
+use sidereal_service::{Secret, Shutdown};
+use sidereal_settlement::deployment::{Genesis, PinnedHashes, Roles};
+use sidereal_settlement::{RollupCore, Update};
+use sidereal_starknet_os::{BlobCommitments, KzgCommitment};
+use starknet_types_core::felt::Felt;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::anvil::{Anvil, KEYS, free_port};
+
+/// What a wait may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Batches that are all there from the beginning.
+pub struct FixedBatches(Vec<Update>);
+
+#[async_trait]
+impl Batches for FixedBatches {
+    async fn next_after(&self, block: u64) -> Result<Option<Update>, BatchesError> {
+        let begins = |update: &&Update| update.output.previous_block_number == Felt::from(block);
+        Ok(self.0.iter().find(begins).cloned())
+    }
+}
+
+/// Anvil with the contract, and the batches.
+pub struct World {
+    pub anvil: Anvil,
+    pub deployed: Deployed,
+    pub operator: Account,
+    pub batches: Arc<FixedBatches>,
+    folder: tempfile::TempDir,
+}
+
+/// A settler that runs.
+pub struct Running {
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), L1SettlerError>>,
+    /// Of its own, so that all of it can be cut off.
+    runtime: Runtime,
+    pub grpc_port: u16,
+}
+
+fn roots() -> CircuitRoots {
+    CircuitRoots {
+        wrap: circuit_hash(b"wrap"),
+        merge: circuit_hash(b"merge"),
+        shrink: circuit_hash(b"shrink"),
+        compact: circuit_hash(b"compact"),
+    }
+}
+
+fn pinned() -> PinnedHashes {
+    PinnedHashes {
+        os_program: Felt::from(0x05),
+        aggregator_program: AGGREGATOR_BLAKE_HASH,
+        config: Felt::from(0xc0),
+        roots: roots(),
+    }
+}
+
+fn genesis() -> Genesis {
+    Genesis { root: Felt::from(0x1000), block_number: 0, block_hash: Felt::from(0xb000) }
+}
+
+/// Keys and money for all that the tests do.
+pub fn account(key: &str) -> anyhow::Result<Account> {
+    Ok(Account::new(&Secret::new(key.to_owned()))?)
+}
+
+pub fn config() -> SettlementConfig {
+    SettlementConfig {
+        poll_ms: 50,
+        replace_after_blocks: 3,
+        lease_ms: 10_000,
+        ..SettlementConfig::default()
+    }
+}
+
+/// The update that settles blocks `previous + 1` to `last`, with `felts` of data.
+fn update(previous: u64, last: u64, felts: u64) -> anyhow::Result<Update> {
+    let data: Vec<Felt> = (0..felts).map(|index| Felt::from(last + index * index)).collect();
+    let point = Felt::from(0x1234_5678_u64) * Felt::from(last);
+    let (mut commitments, mut evaluations) = (Vec::new(), Vec::new());
+    for blob in blobs(&data)? {
+        let settings = ethereum_kzg_settings(0);
+        let commitment = settings.blob_to_kzg_commitment(&blob)?.to_bytes().into_inner();
+        let (high, low) = commitment.split_at(24);
+        commitments.push(KzgCommitment {
+            low: Felt::from_bytes_be_slice(low),
+            high: Felt::from_bytes_be_slice(high),
+        });
+        let (_, value) = settings.compute_kzg_proof(&blob, &Bytes32::new(point.to_bytes_be()))?;
+        evaluations.push(BigUint::from_bytes_be(value.as_ref()));
+    }
+    let at = |number: u64, base: Felt| base + Felt::from(number);
+    let tree = CircuitClaim {
+        root: if last - previous == 1 { roots().wrap } else { roots().merge },
+        output: circuit_hash(&last.to_be_bytes()),
+    };
+    let output = AggregatedOutput {
+        initial_root: at(previous, genesis().root),
+        final_root: at(last, genesis().root),
+        previous_block_number: Felt::from(previous),
+        block_number: Felt::from(last),
+        previous_block_hash: at(previous, genesis().block_hash),
+        block_hash: at(last, genesis().block_hash),
+        os_program_hash: pinned().os_program,
+        config_hash: pinned().config,
+        blobs: BlobCommitments { point, commitments, evaluations },
+        messages_to_l1: Vec::new(),
+        messages_to_l2: Vec::new(),
+        wrap_root: roots().wrap,
+        merge_root: roots().merge,
+        tree_hash: tree.output,
+    };
+    // The verifier's double wants to see its own public output: our computation of it, not the contract's.
+    let proof = FinalClaims::new(&roots(), &tree, &output.encode()).last.to_vec().into();
+    Ok(Update { output, data, proof })
+}
+
+impl World {
+    /// Two batches: blocks 1 to 3 in one blob, block 4 in two. Blocks of L1 come with transactions.
+    pub async fn new() -> anyhow::Result<Self> {
+        let anvil = Anvil::start().await?;
+        let operator = account(KEYS[1])?;
+        let l1 = L1::new(&Secret::new(anvil.url.clone()), LIMIT)?;
+        let deployer = Deployer {
+            l1: &l1,
+            account: &account(KEYS[0])?,
+            bounds: config().bounds(),
+            timeout: LIMIT,
+        };
+        let (double, _) = deployer.create("EchoVerifier", echo_verifier()?).await?;
+        let deployed = deployer
+            .deploy(&Deployment {
+                genesis: genesis(),
+                pinned: pinned(),
+                roles: Roles {
+                    operator: operator.address(),
+                    operator_silence_s: 86_400,
+                    governance: Address::repeat_byte(0x60),
+                    upgrade_delay_s: 172_800,
+                },
+                verifier: Verifier::At(double),
+            })
+            .await?;
+        let batches = Arc::new(FixedBatches(vec![update(0, 3, 30)?, update(3, 4, 5_000)?]));
+        let folder = tempfile::tempdir()?;
+        Ok(Self { anvil, deployed, operator, batches, folder })
+    }
+
+    pub fn l1(&self) -> anyhow::Result<L1> {
+        Ok(L1::new(&Secret::new(self.anvil.url.clone()), LIMIT)?)
+    }
+
+    pub fn update(&self, index: usize) -> &Update {
+        &self.batches.0[index]
+    }
+
+    /// The settler's database of that name.
+    pub fn database(&self, name: &str) -> DatabaseConfig {
+        let url = format!("sqlite://{}", self.folder.path().join(name).display());
+        DatabaseConfig { url, connections: 2 }
+    }
+
+    /// Starts the service.
+    pub fn run(&self, database: &str, settlement: SettlementConfig) -> anyhow::Result<Running> {
+        let mut config = L1SettlerConfig::default();
+        config.admin.listen = None;
+        config.grpc.listen = ([127, 0, 0, 1], free_port()?).into();
+        config.l1.url = Secret::new(self.anvil.url.clone());
+        config.l1.rollup_core = self.deployed.rollup_core.to_string();
+        config.l1.depth_blocks = 4;
+        config.account.private_key = Secret::new(KEYS[1].to_owned());
+        config.database = self.database(database);
+        config.settlement = settlement;
+        let grpc_port = config.grpc.listen.port();
+        let shutdown = Shutdown::new();
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let task = runtime.spawn(run(config, self.batches.clone(), shutdown.clone()));
+        Ok(Running { shutdown, task, runtime, grpc_port })
+    }
+
+    /// A settler to be driven pass by pass.
+    pub async fn settler(&self, account: Account, batches: Vec<Update>) -> anyhow::Result<Settler> {
+        let (status, _) = watch::channel(None);
+        Ok(Settler {
+            l1: self.l1()?,
+            account,
+            store: SettlerStore::open(&self.database("driven.db")).await?,
+            batches: Arc::new(FixedBatches(batches)),
+            rollup_core: self.deployed.rollup_core,
+            chain_id: 31_337,
+            holder: "driven".to_owned(),
+            depth_blocks: 4,
+            config: config(),
+            status,
+        })
+    }
+
+    /// What the contract holds at L1's head.
+    pub async fn held(&self) -> anyhow::Result<HeldState> {
+        let l1 = self.l1()?;
+        let head = l1.head().await?;
+        Ok(l1.held(self.deployed.rollup_core, head.hash).await?)
+    }
+
+    /// Every update that L1 holds, in order.
+    pub async fn updates(&self) -> anyhow::Result<Vec<(RollupCore::StateUpdated, Transaction)>> {
+        let filter = Filter::new()
+            .address(self.deployed.rollup_core)
+            .event_signature(RollupCore::StateUpdated::SIGNATURE_HASH)
+            .from_block(0);
+        let logs: Vec<Log> = self.anvil.ask("eth_getLogs", (filter,)).await?;
+        let mut updates = Vec::new();
+        for log in logs {
+            let hash: B256 = log.transaction_hash.context("a log without a transaction")?;
+            let transaction: Option<Transaction> =
+                self.anvil.ask("eth_getTransactionByHash", (hash,)).await?;
+            let event = log.log_decode::<RollupCore::StateUpdated>()?.inner.data;
+            updates.push((event, transaction.context("a log of no transaction")?));
+        }
+        Ok(updates)
+    }
+
+    /// Waits until the contract holds a block.
+    pub async fn until_held(&self, block: u64) -> anyhow::Result<()> {
+        until(&format!("the contract holds block {block}"), async || {
+            Ok(self.held().await?.block_number == block)
+        })
+        .await
+    }
+
+    /// Waits until so many transactions of the operator are in blocks, and with those in the pool.
+    pub async fn until_nonces(&self, mined: u64, pending: u64) -> anyhow::Result<()> {
+        until(&format!("{mined} transactions in blocks, {pending} with the pool"), async || {
+            Ok(self.anvil.nonces(self.operator.address()).await? == (mined, pending))
+        })
+        .await
+    }
+}
+
+impl Running {
+    /// Ends it as a crash does: all of its tasks are cut off where they are, nothing is given back.
+    pub async fn kill(self) {
+        self.runtime.shutdown_background();
+        let _ = self.task.await;
+    }
+
+    /// Ends it as a signal does.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.trigger();
+        let ended = tokio::time::timeout(LIMIT, self.task).await;
+        self.runtime.shutdown_background();
+        ended.context("the settler does not end")???;
+        Ok(())
+    }
+}
+
+/// Waits for a condition that is looked at again and again.
+pub async fn until(
+    what: &str,
+    condition: impl AsyncFn() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while !condition().await? {
+        anyhow::ensure!(started.elapsed() < LIMIT, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// Creation code of contracts/solidity/test/support/EchoVerifier.sol.
+fn echo_verifier() -> anyhow::Result<Bytes> {
+    let cache = match std::env::var_os("SIDEREAL_CACHE") {
+        Some(cache) => std::path::PathBuf::from(cache),
+        None => std::path::Path::new(&std::env::var_os("HOME").context("HOME is not set")?)
+            .join(".cache/sidereal"),
+    };
+    let path = cache.join("solidity/out/EchoVerifier.sol/EchoVerifier.json");
+    let artifact: serde_json::Value = serde_json::from_slice(
+        &std::fs::read(&path).with_context(|| format!("{}; run scripts/setup", path.display()))?,
+    )?;
+    let code = artifact["bytecode"]["object"].as_str().context("the double has no bytecode")?;
+    Ok(code.parse()?)
+}
