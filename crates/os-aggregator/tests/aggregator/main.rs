@@ -1,11 +1,14 @@
 //! The aggregator over outputs of StarknetOS for real blocks: what it writes, what it refuses, what it takes to prove.
 
 mod chain;
+mod functions;
 mod proof;
 mod refusals;
 
 use sidereal_block_prover::{Committed, bootloader_output};
-use sidereal_os_aggregator::claims::{CircuitRoots, FinalClaims, block_claim, tree_claim};
+use sidereal_os_aggregator::claims::{
+    CircuitRoots, FinalClaims, block_claim, tree_claim, wrap_output,
+};
 use sidereal_os_aggregator::{
     AGGREGATOR_BLAKE_HASH, AggregatedOutput, AggregatorInput, Tree, blobs, data_of_blobs,
     decode_data, joined_data, run_aggregator,
@@ -169,6 +172,14 @@ fn the_claims_up_to_the_last_proof() {
     let compacted = circuit_hash(&[shrink, shrunk].concat());
     let last = circuit_hash(&[compact, compacted].concat());
     assert_eq!(found, FinalClaims { aggregator, top, shrunk, compacted, last });
+}
+
+/// The hashes in Rust are S-two's, for felts of any size.
+#[test]
+fn wrapped_felts_of_any_size() {
+    for felt in functions::edges() {
+        assert_eq!(wrap_output(felt), wrapped(felt), "{felt:#x}");
+    }
 }
 
 /// The output has the form of StarknetOS' own, but for the trailer.

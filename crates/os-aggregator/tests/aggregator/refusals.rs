@@ -212,7 +212,7 @@ fn no_blocks_or_too_many() {
 }
 
 /// The Cairo variables of a hint.
-struct Ids<'run> {
+pub struct Ids<'run> {
     vm: &'run mut VirtualMachine,
     data: &'run HintProcessorData,
 }
@@ -233,6 +233,15 @@ impl Ids<'_> {
             .unwrap();
     }
 
+    /// Answers the hint that asks for limbs.
+    pub fn set_limbs(&mut self, limbs: &[Felt; 28]) {
+        let (low, high) = halves_of_middle(limbs);
+        let segment = self.segment(limbs);
+        self.set("limbs", segment);
+        self.set("middle_low", low);
+        self.set("middle_high", high);
+    }
+
     fn segment(&mut self, felts: &[Felt]) -> Relocatable {
         let segment = self.vm.add_memory_segment();
         let cells: Vec<MaybeRelocatable> = felts.iter().map(|felt| (*felt).into()).collect();
@@ -242,17 +251,17 @@ impl Ids<'_> {
 }
 
 /// A prover who answers one hint otherwise.
-struct Liar<'input> {
+pub struct Liar<'input> {
     honest: AggregatorHintProcessor<'input>,
     hint: &'static str,
     /// How often the hint is answered honestly before.
     honest_answers: usize,
     lie: &'input dyn Fn(&mut Ids<'_>),
-    lied: bool,
+    pub lied: bool,
 }
 
 impl<'input> Liar<'input> {
-    fn new(
+    pub fn new(
         input: &'input AggregatorInput,
         hint: &'static str,
         honest_answers: usize,
@@ -317,20 +326,31 @@ fn wrong_remainders() {
     }
 }
 
+/// The limbs of a number of 252 bits.
+pub fn limbs_of(bytes: &[u8]) -> [Felt; 28] {
+    let bit = |index: usize| {
+        u32::from(bytes.get(index / 8).copied().unwrap_or_default() >> (index % 8) & 1)
+    };
+    std::array::from_fn(|limb| {
+        Felt::from((0..9).map(|offset| bit(9 * limb + offset) << offset).sum::<u32>())
+    })
+}
+
 /// Writes limbs that a lie made of the right ones.
 fn limbs(ids: &mut Ids<'_>, change: impl FnOnce(&mut [Felt; 28], &mut Felt, &mut Felt)) {
-    let bytes = ids.felt("value").to_bytes_le();
-    let bit = |index: usize| u32::from(bytes[index / 8] >> (index % 8) & 1);
-    let mut limbs: [Felt; 28] = std::array::from_fn(|limb| {
-        Felt::from((0..9).map(|offset| bit(9 * limb + offset) << offset).sum::<u32>())
-    });
-    let middle: u32 = limbs[14].try_into().unwrap();
-    let (mut low, mut high) = (Felt::from(middle % 4), Felt::from(middle / 4));
+    let mut limbs = limbs_of(&ids.felt("value").to_bytes_le());
+    let (mut low, mut high) = halves_of_middle(&limbs);
     change(&mut limbs, &mut low, &mut high);
     let segment = ids.segment(&limbs);
     ids.set("limbs", segment);
     ids.set("middle_low", low);
     ids.set("middle_high", high);
+}
+
+/// The bits of the limb in the middle that belong to the low half of the felt, and to the high one.
+fn halves_of_middle(limbs: &[Felt; 28]) -> (Felt, Felt) {
+    let middle: u32 = limbs[14].try_into().unwrap();
+    (Felt::from(middle % 4), Felt::from(middle / 4))
 }
 
 /// A felt has one list of limbs, and the program takes no other.
@@ -347,8 +367,7 @@ fn wrong_limbs() {
                 limbs(ids, |limbs, low, high| {
                     limbs[limb] += Felt::ONE;
                     if limb == 14 {
-                        let middle: u32 = limbs[14].try_into().unwrap();
-                        (*low, *high) = (Felt::from(middle % 4), Felt::from(middle / 4));
+                        (*low, *high) = halves_of_middle(limbs);
                     }
                 });
             }),
