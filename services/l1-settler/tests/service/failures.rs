@@ -24,10 +24,11 @@ async fn killed_after_sending_it_settles_once() -> anyhow::Result<()> {
         world.until_nonces(0, 1).await?;
         killed.kill().await;
 
-        // The lease of the killed one must end first.
         let config = config();
+        let lease = Duration::from_millis(config.lease_ms);
         let again = world.run(database, config)?;
-        tokio::time::sleep(PASSES).await;
+        // Until the lease of the killed one is over, and some passes more.
+        tokio::time::sleep(lease + PASSES).await;
         assert_eq!(world.anvil.nonces(world.operator.address()).await?, (0, 1), "{database}");
         world.anvil.mine(1).await?;
         world.until_held(3).await?;
@@ -48,12 +49,8 @@ async fn killed_after_sending_it_settles_once() -> anyhow::Result<()> {
 async fn killed_before_sending_it_settles_once() -> anyhow::Result<()> {
     let world = World::new().await?;
     let store = SettlerStore::open(&world.database("settler.db")).await?;
-    let lease = store.lead("killed", Duration::from_millis(1)).await?;
+    let lease = store.lead("killed", Duration::from_secs(60)).await?;
     let lease = lease.expect("nobody else leads");
-    let lease = match store.lead("killed", Duration::from_secs(1)).await? {
-        Some(lease) => lease,
-        None => lease,
-    };
     let written = Fees {
         max_fee_per_gas: 40_000_000_000,
         max_priority_fee_per_gas: 3_000_000_000,
@@ -68,6 +65,7 @@ async fn killed_before_sending_it_settles_once() -> anyhow::Result<()> {
         sent_at_block: 1,
     };
     store.record(&lease, 31_337, world.operator.address(), &sent).await?;
+    store.resign("killed").await?;
     let again = world.run("settler.db", config())?;
     world.until_held(4).await?;
     let updates = world.updates().await?;

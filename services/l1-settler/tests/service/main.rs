@@ -5,4 +5,5 @@ mod anvil;
 mod deployment;
 mod failures;
 mod settling;
+mod store;
 mod world;

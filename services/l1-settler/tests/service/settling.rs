@@ -1,5 +1,7 @@
 //! What is settled is what was given, once, and it is told.
 
+use std::collections::BTreeMap;
+
 use alloy::consensus::Transaction as _;
 use c_kzg::Blob;
 use sidereal_proto::settlement::GetSettlementRequest;
@@ -8,7 +10,7 @@ use sidereal_settlement::{Refusal, RollupCore, SettledUpdate, Update};
 use starknet_types_core::felt::Felt;
 
 use crate::anvil::KEYS;
-use crate::world::{World, account, config, until};
+use crate::world::{CELLS, World, account, config, state_diff, until};
 
 /// Pins down that batches are settled in order, one transaction each, that L1 alone gives output and data back, and that
 /// a block counts as settled at the configured depth and not before.
@@ -32,10 +34,19 @@ async fn two_batches_are_settled_and_read_back_from_l1() -> anyhow::Result<()> {
         assert_eq!(blobs.len(), given.data.len().div_ceil(4_096));
         let blobs =
             blobs.iter().map(|bytes| Blob::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let data = settled.data(&blobs)?;
-        let (front, padding) = data.split_at(given.data.len());
-        assert_eq!(front, given.data);
-        assert!(padding.iter().all(|felt| *felt == Felt::ZERO));
+        let diffs = settled.state_updates(&blobs)?;
+        assert_eq!(diffs.len(), [3, 1][index]);
+        for (diff, block) in diffs.iter().zip([1, 4][index]..) {
+            let [contract] = &diff.contracts[..] else {
+                anyhow::bail!("{} contracts", diff.contracts.len())
+            };
+            assert_eq!(contract.address, Felt::ONE);
+            let cells: BTreeMap<Felt, Felt> =
+                contract.storage.iter().map(|cell| (cell.key, cell.value)).collect();
+            let given = state_diff(block, CELLS[index]).storage_diffs;
+            let given = given.values().flatten().map(|(key, value)| (Felt::from(*key), *value));
+            assert_eq!(cells, given.collect());
+        }
         assert!(settled.data(&blobs[1..]).is_err());
     }
 

@@ -1,5 +1,6 @@
 //! A rollup on Anvil whose proofs its verifier takes at their word, and batches for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,18 +9,18 @@ use alloy::rpc::types::{Filter, Log, Transaction};
 use alloy::sol_types::SolEvent as _;
 use anyhow::Context as _;
 use async_trait::async_trait;
-use c_kzg::{Bytes32, ethereum_kzg_settings};
-use num_bigint::BigUint;
 use sidereal_l1_settler::{
     Account, Batches, BatchesError, DatabaseConfig, Deployed, Deployer, Deployment, HeldState, L1,
     L1SettlerConfig, L1SettlerError, SettlementConfig, Settler, SettlerStore, Verifier, run,
 };
 use sidereal_os_aggregator::claims::{CircuitClaim, CircuitRoots, FinalClaims, circuit_hash};
-use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatedOutput, blobs};
+use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatedOutput};
 use sidereal_service::{Secret, Shutdown};
 use sidereal_settlement::deployment::{Genesis, PinnedHashes, Roles};
 use sidereal_settlement::{RollupCore, Update};
-use sidereal_starknet_os::{BlobCommitments, KzgCommitment};
+use sidereal_starknet_os::{BlobCommitments, Committed, OsChain, OutputForm};
+use starknet_api::core::ContractAddress;
+use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -29,6 +30,9 @@ use crate::anvil::{Anvil, KEYS, free_port};
 
 /// What a wait may take.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Cells that each block of the first and of the second batch changes.
+pub const CELLS: [u64; 2] = [10, 5_000];
 
 /// Batches that are all there from the beginning.
 pub struct FixedBatches(Vec<Update>);
@@ -90,26 +94,52 @@ pub fn config() -> SettlementConfig {
     SettlementConfig {
         poll_ms: 50,
         replace_after_blocks: 3,
-        lease_ms: 10_000,
+        lease_ms: 5_000,
         ..SettlementConfig::default()
     }
 }
 
-/// The update that settles blocks `previous + 1` to `last`, with `felts` of data.
-fn update(previous: u64, last: u64, felts: u64) -> anyhow::Result<Update> {
-    let data: Vec<Felt> = (0..felts).map(|index| Felt::from(last + index * index)).collect();
-    let point = Felt::from(0x1234_5678_u64) * Felt::from(last);
-    let (mut commitments, mut evaluations) = (Vec::new(), Vec::new());
-    for blob in blobs(&data)? {
-        let settings = ethereum_kzg_settings(0);
-        let commitment = settings.blob_to_kzg_commitment(&blob)?.to_bytes().into_inner();
-        let (high, low) = commitment.split_at(24);
-        commitments.push(KzgCommitment {
-            low: Felt::from_bytes_be_slice(low),
-            high: Felt::from_bytes_be_slice(high),
-        });
-        let (_, value) = settings.compute_kzg_proof(&blob, &Bytes32::new(point.to_bytes_be()))?;
-        evaluations.push(BigUint::from_bytes_be(value.as_ref()));
+/// A state diff of one contract, as the sequencer commits it.
+pub fn state_diff(block: u64, cells: u64) -> ThinStateDiff {
+    let storage = (0..cells)
+        .map(|index| {
+            // Too different to be compressed.
+            let value = Felt::MAX - Felt::from(block) * Felt::from(index * index + 1);
+            (StorageKey::from(index), value)
+        })
+        .collect();
+    let mut diff = ThinStateDiff::default();
+    // Contract 1 holds old block hashes; its keys have no aliases.
+    diff.storage_diffs.insert(ContractAddress::from(1_u128), storage);
+    diff
+}
+
+/// What StarknetOS writes of it.
+fn compressed(block: u64, cells: u64) -> anyhow::Result<Vec<Felt>> {
+    let committed = Committed {
+        previous_root: Felt::ZERO,
+        root: Felt::ONE,
+        block_number: block,
+        previous_block_hash: Felt::ZERO,
+        block_hash: Felt::ONE,
+        chain: OsChain {
+            chain_id: Felt::ONE,
+            fee_token_address: ContractAddress::default(),
+            deprecated_fee_token_address: ContractAddress::default(),
+        },
+        form: OutputForm::PROVEN,
+        state_diff: state_diff(block, cells),
+        messages_to_l1: Vec::new(),
+        known_aliases: BTreeMap::new(),
+    };
+    Ok(committed.blob_data()?)
+}
+
+/// The update that settles blocks `previous + 1` to `last`, each with `cells` changed cells.
+fn update(previous: u64, last: u64, cells: u64) -> anyhow::Result<Update> {
+    let mut data = Vec::new();
+    for block in previous + 1..=last {
+        data.extend(compressed(block, cells)?);
     }
     let at = |number: u64, base: Felt| base + Felt::from(number);
     let tree = CircuitClaim {
@@ -125,7 +155,7 @@ fn update(previous: u64, last: u64, felts: u64) -> anyhow::Result<Update> {
         block_hash: at(last, genesis().block_hash),
         os_program_hash: pinned().os_program,
         config_hash: pinned().config,
-        blobs: BlobCommitments { point, commitments, evaluations },
+        blobs: BlobCommitments::of_data(&data)?,
         messages_to_l1: Vec::new(),
         messages_to_l2: Vec::new(),
         wrap_root: roots().wrap,
@@ -163,7 +193,8 @@ impl World {
                 verifier: Verifier::At(double),
             })
             .await?;
-        let batches = Arc::new(FixedBatches(vec![update(0, 3, 30)?, update(3, 4, 5_000)?]));
+        let batches =
+            Arc::new(FixedBatches(vec![update(0, 3, CELLS[0])?, update(3, 4, CELLS[1])?]));
         let folder = tempfile::tempdir()?;
         Ok(Self { anvil, deployed, operator, batches, folder })
     }
