@@ -69,3 +69,7 @@ bench-proving *transfers:
     source scripts/env.sh && cargo build -p sidereal --bin sidereal --example bench_workers
     source scripts/env.sh && "$CARGO_TARGET_DIR/debug/examples/bench_workers" \
         --sidereal "$CARGO_TARGET_DIR/debug/sidereal"
+
+# Every step from so many blocks of so many transfers to the proof that Ethereum verifies: time and memory.
+bench-aggregation *arguments:
+    source scripts/env.sh && cargo run -q -p sidereal-aggregation --example bench_aggregation -- {{arguments}}

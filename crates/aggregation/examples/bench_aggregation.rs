@@ -6,7 +6,7 @@
 //! outputs alone.
 //!
 //! `--save FOLDER` keeps what the contract needs (proof, aggregated output, blobs' data) and the circuits' proofs;
-//! `--roots` prints the circuits' roots instead.
+//! `--last FILE` only makes the last proof, over a kept proof of *compact*; `--roots` prints the circuits' roots.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -35,15 +35,21 @@ fn main() -> Result<(), Failure> {
     if arguments.first().is_some_and(|argument| argument == "--save") {
         folder = arguments.drain(..2).nth(1).map(PathBuf::from);
     }
-    let number = |index: usize, otherwise| {
-        arguments.get(index).map_or(Ok(otherwise), |argument| argument.parse::<usize>())
-    };
-    let (blocks, transfers) = (number(0, 2)?, number(1, 10)?);
     let save = |name: &str, bytes: &[u8]| -> Result<(), Failure> {
         println!("{name}: {} bytes", bytes.len());
         Ok(folder.iter().try_for_each(|folder| std::fs::write(folder.join(name), bytes))?)
     };
-
+    if let [flag, file] = &arguments[..]
+        && flag == "--last"
+    {
+        let (calldata, output) = prove_last(&CircuitProof::decode(&std::fs::read(file)?)?)?;
+        save("final-proof", &calldata)?;
+        return save("final-output", &output);
+    }
+    let number = |index: usize, otherwise| {
+        arguments.get(index).map_or(Ok(otherwise), |argument| argument.parse::<usize>())
+    };
+    let (blocks, transfers) = (number(0, 2)?, number(1, 10)?);
     let proofs = prove_blocks(blocks, transfers)?;
     let outputs: Vec<_> = proofs[..blocks].iter().map(|proof| proof.output.clone()).collect();
     let aggregated = &proofs[blocks].output;
@@ -74,7 +80,6 @@ fn main() -> Result<(), Failure> {
     }
     save(proof.kind.name(), &proof.encode()?)?;
 
-    let assignment = measured("last assignment", || Assignment::of_proof(&proof))?;
     let root = |kind: CircuitKind| kind.root().0;
     let roots = CircuitRoots {
         wrap: root(CircuitKind::Wrap),
@@ -86,19 +91,25 @@ fn main() -> Result<(), Failure> {
     let tree = Tree::balanced(blocks).ok_or("there is a block")?;
     let tree = tree_claim(&tree, &claims, roots.wrap, roots.merge).ok_or("one claim a block")?;
     let expected = FinalClaims::new(&roots, &tree, aggregated).last;
-    assert_eq!(assignment.output().0, expected, "the chain of hashes");
+    let (calldata, output) = prove_last(&proof)?;
+    assert_eq!(output, expected, "the chain of hashes");
+    save("final-proof", &calldata)?;
+    save("final-output", &output)
+}
 
+/// The proof that Ethereum verifies, and what it says.
+fn prove_last(proof: &CircuitProof) -> Result<(Vec<u8>, [u8; 32]), Failure> {
+    let assignment = measured("last assignment", || Assignment::of_proof(proof))?;
     let prover = measured("last tables", || {
         let circuit = CircuitKind::Last.preprocess().map_err(Failure::from)?;
         FinalProver::new(circuit, Parameters::ETHEREUM).map_err(Failure::from)
     })?;
     let (proof, output) = measured("last proof", || prover.prove(assignment.values()))?;
-    assert_eq!(output, expected, "the last proof's output");
+    assert_eq!(output, assignment.output().0, "the last proof's output");
     let calldata = proof.to_calldata();
     measured("last verification", || verify_calldata(&calldata, prover.key(), &output))?;
     println!("key of the last circuit: {:?}", prover.key());
-    save("final-proof", &calldata)?;
-    save("final-output", &output)
+    Ok((calldata, output))
 }
 
 /// Proofs of blocks, and behind them that of the aggregator over them.

@@ -48,6 +48,15 @@ impl ObjectKey {
         Self(format!("proofs/{block}-{block_hash:#x}-{digest}.bin"))
     }
 
+    /// `steps/<name>-<digest>.bin`: the proof of a step of an aggregation, with the SHA-256 of the proof.
+    ///
+    /// # Errors
+    /// When the name is no part of a key.
+    pub fn step(name: &str, digest: &[u8; 32]) -> Result<Self, BadKey> {
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self::parse(&format!("steps/{name}-{digest}.bin"))
+    }
+
     /// `classes/sierra/<class_hash>.json.zst`.
     pub fn sierra_class(class_hash: impl fmt::LowerHex) -> Self {
         Self(format!("classes/sierra/{class_hash:#x}.json.zst"))

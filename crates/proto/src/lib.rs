@@ -43,6 +43,11 @@ mod generated {
                 tonic::include_proto!("sidereal.proofs.v1");
             }
         }
+        pub mod aggregation {
+            pub mod v1 {
+                tonic::include_proto!("sidereal.aggregation.v1");
+            }
+        }
         pub mod events {
             pub mod v1 {
                 tonic::include_proto!("sidereal.events.v1");
@@ -57,7 +62,7 @@ mod generated {
 }
 
 pub use generated::sidereal::{
-    events::v1 as events, executor::v1 as executor, gateway::v1 as gateway, proofs::v1 as proofs,
+    aggregation::v1 as aggregation, events::v1 as events, executor::v1 as executor, gateway::v1 as gateway, proofs::v1 as proofs,
     sequencer::v1 as sequencer, settlement::v1 as settlement, types::v1 as types,
 };
 
@@ -75,5 +80,5 @@ pub const BLOCK_CLOSED_SUBJECT: &str = "block.closed";
 /// Subject of [`events::ProofStored`] on the bus.
 pub const PROOF_STORED_SUBJECT: &str = "proof.stored";
 
-/// Work queue of [`events::ProveBlock`] on the bus.
-pub const PROVE_BLOCK_QUEUE: &str = "prove-block";
+/// Work queue of [`events::ProofJob`] on the bus.
+pub const PROVING_QUEUE: &str = "prove";

@@ -1,16 +1,20 @@
 //! The proof store's configuration.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sidereal_bus::BusConfig;
 use sidereal_chain_store::ChainStoreLimits;
 use sidereal_object_store::ObjectStoreConfig;
+use sidereal_os_aggregator::{MAX_BLOBS, MAX_BLOCKS};
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::config::{Problems, ServiceConfig};
 use sidereal_service::grpc::ListenConfig;
 use starknet_api::core::ChainId;
+
+use crate::aggregation::Policy;
 
 /// Everything the proof store can be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +40,8 @@ pub struct ProofStoreConfig {
     pub bus: BusConfig,
     /// How jobs are planned.
     pub planner: PlannerConfig,
+    /// Which blocks are aggregated together.
+    pub aggregation: AggregationConfig,
 }
 
 impl Default for ProofStoreConfig {
@@ -51,6 +57,7 @@ impl Default for ProofStoreConfig {
             chain_store: ChainStoreConfig::default(),
             bus: BusConfig::default(),
             planner: PlannerConfig::default(),
+            aggregation: AggregationConfig::default(),
         }
     }
 }
@@ -154,6 +161,40 @@ impl Default for PlannerConfig {
     }
 }
 
+/// The `aggregation` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AggregationConfig {
+    /// Whether proven blocks are aggregated at all; each step takes a worker some half a minute and up to 16 GB.
+    pub enabled: bool,
+    /// Fewer blocks are not aggregated.
+    pub min_blocks: u64,
+    /// More blocks are not aggregated together.
+    pub max_blocks: u64,
+    /// Blobs that the data of a batch may fill.
+    pub max_blobs: u64,
+    /// Enough blocks wait this long, from when the first one was proven, for more.
+    pub max_wait_ms: u64,
+}
+
+impl Default for AggregationConfig {
+    fn default() -> Self {
+        Self { enabled: false, min_blocks: 1, max_blocks: 64, max_blobs: 3, max_wait_ms: 600_000 }
+    }
+}
+
+impl AggregationConfig {
+    /// The same as the planner takes it.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            min_blocks: self.min_blocks,
+            max_blocks: self.max_blocks,
+            max_blobs: self.max_blobs,
+            max_wait: Duration::from_millis(self.max_wait_ms),
+        }
+    }
+}
+
 impl ServiceConfig for ProofStoreConfig {
     fn validate(&self, problems: &mut Problems) {
         self.admin.validate("admin", problems);
@@ -191,6 +232,17 @@ impl ServiceConfig for ProofStoreConfig {
         problems.in_range("planner", "period_ms", planner.period_ms, 100..=3_600_000);
         problems.in_range("planner", "window_blocks", planner.window_blocks, 1..=1_000_000);
         problems.in_range("planner", "verifications", planner.verifications.into(), 1..=64);
+        let aggregation = &self.aggregation;
+        let most = MAX_BLOCKS as u64;
+        problems.in_range("aggregation", "max_blocks", aggregation.max_blocks, 1..=most);
+        problems.in_range(
+            "aggregation",
+            "min_blocks",
+            aggregation.min_blocks,
+            1..=aggregation.max_blocks.max(1),
+        );
+        problems.in_range("aggregation", "max_blobs", aggregation.max_blobs, 1..=MAX_BLOBS as u64);
+        problems.in_range("aggregation", "max_wait_ms", aggregation.max_wait_ms, 0..=86_400_000);
     }
 }
 

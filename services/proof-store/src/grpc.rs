@@ -17,8 +17,8 @@ use sidereal_proto::proofs::{
     RequeueJobRequest, RequeueJobResponse, WatchJobsRequest, WatchJobsResponse, get_proof_response,
     proof_selector, put_proof_request, watch_jobs_response,
 };
-use sidereal_proto::{PROOF_CHUNK_BYTES, PROOF_STORED_SUBJECT, PROVE_BLOCK_QUEUE, events, felt};
-use sidereal_service::{Shutdown, error_chain, to_status};
+use sidereal_proto::{PROOF_CHUNK_BYTES, PROOF_STORED_SUBJECT, PROVING_QUEUE, events, felt};
+use sidereal_service::{Shutdown, Waker, error_chain, to_status};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tonic::{Request, Response, Status, Streaming};
@@ -42,6 +42,8 @@ pub struct ProofsGrpc {
     pub objects: Arc<dyn ObjectStore>,
     pub bus: Arc<dyn Bus>,
     pub watch: Arc<Watch>,
+    /// Wakes who plans aggregations.
+    pub aggregation: Waker,
     /// Streams that never end by themselves end with it.
     pub shutdown: Shutdown,
 }
@@ -85,6 +87,7 @@ impl ProofStoreService for ProofsGrpc {
         })?;
         let info = info(&taken.stored)?;
         self.watch.stored(&job_id, info.clone(), taken.is_new);
+        self.aggregation.wake();
         self.announce(&taken.stored).await;
         if let Err(error) = self.settle(&job_id).await {
             tracing::warn!(block, error = %error_chain(&error), "a parked job was not taken away");
@@ -153,7 +156,7 @@ impl ProofStoreService for ProofsGrpc {
     ) -> Result<Response<RequeueJobResponse>, Status> {
         let id = request.into_inner().id;
         let failed = |error: BusError| to_status(&error);
-        self.bus.requeue(PROVE_BLOCK_QUEUE, &id).await.map_err(failed)?;
+        self.bus.requeue(PROVING_QUEUE, &id).await.map_err(failed)?;
         self.watch.wake();
         let job = self.watch.job(&id).await.map_err(failed)?;
         Ok(Response::new(RequeueJobResponse { job }))
@@ -236,9 +239,9 @@ impl ProofsGrpc {
 
     /// A job that was parked although its block has a proof has nothing left to do.
     async fn settle(&self, job_id: &str) -> Result<(), BusError> {
-        let record = self.bus.job(PROVE_BLOCK_QUEUE, job_id).await?;
+        let record = self.bus.job(PROVING_QUEUE, job_id).await?;
         if record.is_some_and(|record| record.state == sidereal_bus::JobState::Parked) {
-            self.bus.remove(PROVE_BLOCK_QUEUE, job_id).await?;
+            self.bus.remove(PROVING_QUEUE, job_id).await?;
         }
         Ok(())
     }
@@ -316,7 +319,7 @@ fn done(stored: &StoredProof) -> Job {
     }
 }
 
-fn index_status(error: IndexError) -> Status {
+pub(crate) fn index_status(error: IndexError) -> Status {
     match error {
         IndexError::OutOfRange(_) => Status::invalid_argument(error.to_string()),
         IndexError::Damaged { .. } => Status::data_loss(error_chain(&error)),

@@ -11,6 +11,8 @@ use sidereal_block_prover::{
 };
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
+use sidereal_os_aggregator::claims::block_claim;
+use sidereal_os_aggregator::{AggregatorLoad, joined_data};
 use sidereal_service::{Classified, ErrorClass, error_chain};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ChainId, ContractAddress};
@@ -18,7 +20,7 @@ use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 use tokio::sync::Semaphore;
 
-use crate::index::{IndexError, ProofIndex, StoredProof};
+use crate::index::{AggregatedBlock, IndexError, ProofIndex, StoredProof};
 
 /// Why a proof was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +141,7 @@ pub struct Intake {
     pub objects: Arc<dyn ObjectStore>,
     pub index: ProofIndex,
     /// Bounds the verifications that run at the same time.
-    pub verifications: Semaphore,
+    pub verifications: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -158,12 +160,12 @@ impl Intake {
         let committed = self.committed(block, offer.block_hash).await?;
         let permit = self.verifications.acquire().await.map_err(|_| IntakeError::Ending)?;
         let proof_bytes = bytes.clone();
-        tokio::task::spawn_blocking(move || {
+        let aggregation = tokio::task::spawn_blocking(move || {
             let proof = BlockProof::decode(&proof_bytes)
                 .map_err(|source| IntakeError::Decode { block, source })?;
             verify_block(&proof, &committed)
-                .map(|_| ())
-                .map_err(|source| IntakeError::Refused { block, source: Box::new(source) })
+                .map_err(|source| IntakeError::Refused { block, source: Box::new(source) })?;
+            Ok(aggregated(&proof.output))
         })
         .await
         .map_err(|source| IntakeError::CutOff { block, source })??;
@@ -187,6 +189,7 @@ impl Intake {
             total_ms: offer.total_ms,
             prove_ms: offer.prove_ms,
             peak_memory_bytes: offer.peak_memory_bytes,
+            aggregation,
         };
         self.objects
             .put(&key, bytes)
@@ -262,6 +265,19 @@ impl Intake {
     }
 }
 
-fn now_s() -> u64 {
+/// What an aggregation needs of a block's proven output.
+fn aggregated(output: &[Felt]) -> AggregatedBlock {
+    let load = AggregatorLoad::of_output(output);
+    // An output that was proven in another form than the aggregator reads has no data for it; the aggregator says so.
+    let data = joined_data(&[output.to_vec()]).map_or(0, |data| data.len() as u64);
+    AggregatedBlock {
+        claim: block_claim(output),
+        values: load.values,
+        blake: load.blake,
+        data_felts: data,
+    }
+}
+
+pub(crate) fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -6,9 +6,12 @@
 //!  gRPC, HTTP <── index + object store <── verified on entry <──────── PutProof ────────────────┘
 //! ```
 //!
+//! Proven blocks are then aggregated in batches, a job a step: see `aggregation`.
+//!
 //! A proof is acknowledged when it was verified against the chain's own block and is durable: first the bytes
 //! in the object store, then the row in the index. A proof that was put twice is stored once.
 
+mod aggregation;
 mod config;
 mod grpc;
 mod http;
@@ -19,7 +22,7 @@ mod progress;
 mod service;
 mod watch;
 
-pub use config::{DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
-pub use index::{IndexError, ProofIndex, StoredProof};
+pub use config::{AggregationConfig, DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
+pub use index::{AggregatedBlock, IndexError, ProofIndex, StoredBatch, StoredProof, StoredStep};
 pub use intake::{Intake, IntakeError};
 pub use service::{ProofStoreError, run};

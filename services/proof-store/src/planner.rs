@@ -18,7 +18,8 @@ use std::time::Duration;
 use prost::Message as _;
 use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob, Subscribe};
 use sidereal_chain_store::{ChainStore, ChainStoreError, StoredBlock};
-use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVE_BLOCK_QUEUE, events};
+use sidereal_proto::events::{self, proof_job};
+use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVING_QUEUE};
 use sidereal_service::telemetry::inject_headers;
 use sidereal_service::{Pass, Reconciler, Shutdown, Waker, error_chain};
 use starknet_api::block::BlockNumber;
@@ -112,15 +113,16 @@ impl Planner {
         let number = block.number().0;
         // Only the genesis has no witness, and it is below the first block that is looked at.
         let Some(witness_key) = block.witness_key.clone() else { return Ok(()) };
-        let payload = events::ProveBlock {
+        let work = events::ProveBlock {
             block_number: number,
             block_hash: block.hash.0.to_bytes_be().to_vec(),
             witness_key,
         };
+        let payload = events::ProofJob { work: Some(proof_job::Work::Block(work)) };
         let mut headers = Headers::new();
         inject_headers(&mut headers);
         let job = NewJob {
-            queue: PROVE_BLOCK_QUEUE.to_owned(),
+            queue: PROVING_QUEUE.to_owned(),
             job_id: job_id(block),
             payload: payload.encode_to_vec().into(),
             headers,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use sidereal_bus::BusError;
 use sidereal_chain_store::{ChainStore, ChainStoreError};
+use sidereal_final_proof::VerificationKey;
 use sidereal_object_store::ObjectStoreError;
+use sidereal_proto::aggregation::aggregation_service_server::AggregationServiceServer;
 use sidereal_proto::proofs::proof_store_service_server::ProofStoreServiceServer;
 use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{GrpcError, Server};
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::service::Routes;
 
+use crate::aggregation::{AggregationGrpc, AggregationPlanner, StepIntake};
 use crate::config::{ChainStoreConfig, ProofStoreConfig};
 use crate::grpc::ProofsGrpc;
 use crate::http::{self, Readers};
@@ -81,12 +84,13 @@ async fn until_shutdown(
     };
 
     let verifications = usize::try_from(config.planner.verifications).unwrap_or(1);
+    let verifications = Arc::new(Semaphore::new(verifications));
     let intake = Arc::new(Intake {
         chain_id: config.chain.chain_id(),
         chain: chain.clone(),
         objects: objects.clone(),
         index: index.clone(),
-        verifications: Semaphore::new(verifications),
+        verifications: verifications.clone(),
     });
     let waker = Waker::new();
     let watch = Arc::new(Watch::new(bus.clone(), index.clone()));
@@ -103,6 +107,18 @@ async fn until_shutdown(
     planner.start(Duration::from_millis(config.planner.period_ms), waker.clone(), &shutdown);
     planner::wake_on_blocks(bus.clone(), waker, &shutdown);
 
+    let aggregation_waker = Waker::new();
+    if config.aggregation.enabled {
+        let planner = Arc::new(AggregationPlanner {
+            index: index.clone(),
+            bus: bus.clone(),
+            watch: watch.clone(),
+            policy: config.aggregation.policy(),
+        });
+        let period = Duration::from_millis(config.planner.period_ms);
+        planner.start(period, aggregation_waker.clone(), &shutdown);
+    }
+
     let readers = Arc::new(Readers {
         chain: chain.clone(),
         index: index.clone(),
@@ -116,6 +132,21 @@ async fn until_shutdown(
             .await
     });
 
+    let aggregation = AggregationServiceServer::new(AggregationGrpc {
+        intake: Arc::new(StepIntake {
+            objects: objects.clone(),
+            index: index.clone(),
+            verifications,
+            last_key: VerificationKey::ETHEREUM,
+        }),
+        index: index.clone(),
+        objects: objects.clone(),
+        bus: bus.clone(),
+        watch: watch.clone(),
+        planner: aggregation_waker.clone(),
+    })
+    .max_decoding_message_size(config.grpc.max_message_bytes)
+    .max_encoding_message_size(config.grpc.max_message_bytes);
     let service = ProofStoreServiceServer::new(ProofsGrpc {
         intake,
         index,
@@ -123,13 +154,15 @@ async fn until_shutdown(
         objects,
         bus,
         watch,
+        aggregation: aggregation_waker,
         shutdown: shutdown.clone(),
     })
     .max_decoding_message_size(config.grpc.max_message_bytes)
     .max_encoding_message_size(config.grpc.max_message_bytes);
     tracing::info!(http = %listen, "proof store is ready");
     starting.release();
-    let served = server.serve(Routes::new(service), &readiness, &shutdown).await;
+    let served =
+        server.serve(Routes::new(service).add_service(aggregation), &readiness, &shutdown).await;
     shutdown.trigger();
     match serving.await {
         Ok(Err(source)) => return Err(http_failed(source)),

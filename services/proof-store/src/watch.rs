@@ -22,15 +22,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prost::Message as _;
+use sidereal_aggregation::Step;
 use sidereal_bus::{Bus, BusError, JobFilter, JobRecord, JobState as BusState};
+use sidereal_proto::events::{self, proof_job};
 use sidereal_proto::proofs::watch_jobs_response::Message;
 use sidereal_proto::proofs::{Job, JobState, ProofInfo, WatchJobsResponse};
-use sidereal_proto::{PROVE_BLOCK_QUEUE, events, felt};
+use sidereal_proto::{PROVING_QUEUE, felt};
 use sidereal_service::{Classified, ErrorClass, Pass, Reconciler, Shutdown, Waker, error_chain};
 use tokio::sync::broadcast;
 
 use crate::grpc::info;
-use crate::index::{IndexError, ProofIndex};
+use crate::index::{IndexError, ProofIndex, StoredStep};
 use crate::progress::{Progress, Running};
 
 /// Jobs that are read from the queue at the most: those with the lowest ids, when a backlog is longer.
@@ -104,6 +106,27 @@ impl Board {
         self.watchers.receiver_count() > 0
     }
 
+    /// Tells that the job of a step is done, once.
+    fn finish_step(&mut self, stored: &StoredStep) {
+        let id = stored.step.to_string();
+        let known = self.jobs.get(&id);
+        if known.is_some_and(|known| known.done) {
+            return;
+        }
+        let mut job = known.map(|known| known.job.clone()).unwrap_or_else(|| Job {
+            id: id.clone(),
+            block_number: stored.step.blocks().first,
+            step: id.clone(),
+            ..Job::default()
+        });
+        job.set_state(JobState::Done);
+        job.cause.clear();
+        job.worker.clone_from(&stored.worker);
+        job.running_for_ms = stored.total_ms;
+        self.tell(Message::Job(job.clone()));
+        self.jobs.insert(id, Known { job, done: true });
+    }
+
     /// Tells that a job is done, once.
     fn finish(&mut self, id: &str, info: ProofInfo) {
         let known = self.jobs.get(id);
@@ -158,7 +181,7 @@ impl Watch {
         while jobs.len() < MAX_JOBS {
             let after = jobs.last().map(|job| job.id.clone());
             let filter = JobFilter { parked_only: false, after, limit: PAGE };
-            let page = self.bus.list(PROVE_BLOCK_QUEUE, filter).await?;
+            let page = self.bus.list(PROVING_QUEUE, filter).await?;
             jobs.extend(page.iter().map(job_of));
             if page.len() < PAGE {
                 break;
@@ -175,7 +198,7 @@ impl Watch {
 
     /// One job as it stands on the bus.
     pub async fn job(&self, id: &str) -> Result<Option<Job>, BusError> {
-        let record = self.bus.job(PROVE_BLOCK_QUEUE, id).await?;
+        let record = self.bus.job(PROVING_QUEUE, id).await?;
         Ok(record.map(|record| {
             let mut job = job_of(&record);
             self.progress.show(&mut job);
@@ -233,6 +256,15 @@ impl Watch {
         let mut board = self.board();
         if is_new && board.is_watched() {
             board.finish(job_id, info);
+        }
+    }
+
+    /// The proof of a step is stored; `is_new`: by this call.
+    pub fn step_stored(&self, stored: &StoredStep, is_new: bool) {
+        self.progress.forget(&stored.step.to_string());
+        let mut board = self.board();
+        if is_new && board.is_watched() {
+            board.finish_step(stored);
         }
     }
 
@@ -297,6 +329,7 @@ impl Watch {
             gone.map(|(_, known)| known.job.clone()).collect()
         };
         let mut proofs = Vec::new();
+        // Steps of aggregations have no block hash: one that another proof store took is simply gone.
         for job in gone {
             let Ok(hash) = felt::felt("block_hash", &job.block_hash) else { continue };
             let Some(proof) = self.index.by_hash(&hash).await.map_err(WatchError::Index)? else {
@@ -318,7 +351,17 @@ impl Watch {
 
 fn job_of(record: &JobRecord) -> Job {
     // A payload that cannot be read is a job of block 0, which there is no other of: it shows in the list.
-    let block = events::ProveBlock::decode(&record.payload[..]).unwrap_or_default();
+    let message = events::ProofJob::decode(&record.payload[..]).unwrap_or_default();
+    let (block_number, block_hash, step) = match message.work {
+        Some(proof_job::Work::Block(block)) => {
+            (block.block_number, block.block_hash, String::new())
+        }
+        Some(proof_job::Work::Step(work)) => {
+            let first = work.step.parse().map_or(0, |step: Step| step.blocks().first);
+            (first, Vec::new(), work.step)
+        }
+        None => Default::default(),
+    };
     let state = match record.state {
         BusState::Waiting { .. } => JobState::Queued,
         BusState::Leased { .. } => JobState::Running,
@@ -326,8 +369,9 @@ fn job_of(record: &JobRecord) -> Job {
     };
     Job {
         id: record.job_id.clone(),
-        block_number: block.block_number,
-        block_hash: block.block_hash,
+        block_number,
+        block_hash,
+        step,
         state: state.into(),
         deliveries: record.attempts,
         cause: record.cause.clone().unwrap_or_default(),

@@ -2,21 +2,22 @@
 //!
 //! Any binary becomes one by calling [`main_if_requested`] first in its `main`. The parent writes one
 //! [`Request`] a line to its standard input and reads [`Event`]s, one a line behind [`EVENT_MARK`], from its
-//! standard output; everything else there, and standard error, is only kept for the cause of a failure. Witness
+//! standard output; everything else there, and standard error, is only kept for the cause of a failure. Inputs
 //! and proof are files. When standard input ends the parent is gone, and the child ends at once, in the middle of a
 //! proof too.
 
 mod blocks;
 mod serve;
+mod steps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
+use sidereal_aggregation::Step;
 use sidereal_block_prover::Stage;
 
-pub use blocks::BlockWitnessProver;
-pub use serve::{Refusal, WitnessProver, serve};
+pub use serve::{ProofMaker, Refusal, serve};
 
 use crate::saver::Figures;
 
@@ -29,11 +30,22 @@ pub const EVENT_MARK: &str = "sidereal-prover-event ";
 /// Longest line, in bytes, that either side reads.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 
+/// What a proof is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// A block's witness.
+    Block,
+    /// The proofs that a step takes.
+    Step(Step),
+}
+
 /// One proof to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// File that holds the witness.
-    pub witness: PathBuf,
+    /// What is to be made.
+    pub work: Work,
+    /// Files that hold what it takes, in order.
+    pub inputs: Vec<PathBuf>,
     /// File to be written: the encoded proof.
     pub proof: PathBuf,
 }
@@ -56,7 +68,7 @@ pub enum Event {
     Failed {
         /// Why, with all causes.
         cause: String,
-        /// Whether the same witness may be proven at another try.
+        /// Whether another try may succeed.
         retryable: bool,
     },
 }
@@ -69,7 +81,7 @@ pub fn main_if_requested() -> Option<ExitCode> {
         return None;
     }
     prefer_us_when_memory_runs_out();
-    Some(serve(BlockWitnessProver::new))
+    Some(serve(steps::Provers::default))
 }
 
 /// The prover is the largest process and the one that can be started again; what started it is not.

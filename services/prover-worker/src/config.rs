@@ -24,7 +24,7 @@ pub struct ProverWorkerConfig {
     pub admin: AdminConfig,
     /// Where jobs come from.
     pub bus: BusConfig,
-    /// Where witnesses are.
+    /// Where witnesses and proofs are.
     pub object_store: ObjectStoreConfig,
     /// Where proofs go.
     pub proof_store: ConnectConfig,
@@ -50,7 +50,7 @@ pub struct WorkerConfig {
     pub drain_ms: u64,
     /// Wait before a failed job is delivered again.
     pub retry_delay_ms: u64,
-    /// Folder for witness and proof while a job runs; unset: the system's.
+    /// Folder for what a proof is made from, and the proof, while a job runs; unset: the system's.
     pub scratch: Option<PathBuf>,
     /// The program that holds the prover, which must call [`crate::child::main_if_requested`]; unset: this one.
     pub program: Option<PathBuf>,

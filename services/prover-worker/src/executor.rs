@@ -15,7 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use crate::child::{self, EVENT_MARK, Event, MAX_LINE_BYTES, Request};
+use crate::child::{self, EVENT_MARK, Event, MAX_LINE_BYTES, Request, Work};
+use crate::job::Target;
 use crate::saver::Figures;
 use tail::Tail;
 
@@ -84,19 +85,21 @@ pub enum ExecuteError {
 }
 
 impl ExecuteError {
-    /// Whether the same witness may be proven at another try.
+    /// Whether another try may succeed with the same inputs.
     pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::Failed { retryable: false, .. } | Self::TooLong { .. })
     }
 }
 
-/// Makes proofs from witnesses.
+/// Makes proofs.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// The proof for an encoded witness; `enter` is told each stage as it begins. Dropping the future ends the work.
+    /// The proof of a target, made from what the job takes; `enter` is told each stage as it begins. Dropping the
+    /// future ends the work.
     async fn execute(
         &self,
-        witness: Bytes,
+        target: Target,
+        inputs: Vec<Bytes>,
         enter: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Executed, ExecuteError>;
 }
@@ -173,16 +176,23 @@ impl ChildExecutor {
 impl Executor for ChildExecutor {
     async fn execute(
         &self,
-        witness: Bytes,
+        target: Target,
+        inputs: Vec<Bytes>,
         enter: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Executed, ExecuteError> {
         let scratch = self.scratch()?;
-        let request = Request {
-            witness: scratch.path().join("witness.bin"),
-            proof: scratch.path().join("proof.bin"),
-        };
         let failed = |operation| move |source| ExecuteError::Scratch { operation, source };
-        tokio::fs::write(&request.witness, &witness).await.map_err(failed("write the witness"))?;
+        let work = match target {
+            Target::Block { .. } => Work::Block,
+            Target::Step(step) => Work::Step(step),
+        };
+        let proof = scratch.path().join("proof.bin");
+        let mut request = Request { work, inputs: Vec::with_capacity(inputs.len()), proof };
+        for (index, bytes) in inputs.iter().enumerate() {
+            let path = scratch.path().join(format!("input-{index}.bin"));
+            tokio::fs::write(&path, bytes).await.map_err(failed("write an input"))?;
+            request.inputs.push(path);
+        }
         // Held here while it works: dropped with this future, it is killed.
         let mut prover = self.take().await?;
         let answer = prover.prove(&request, enter).await;

@@ -69,7 +69,7 @@ impl Drop for Lifeline {
 pub struct Report {
     /// The job's id in the queue.
     pub job_id: String,
-    /// The block that is proven.
+    /// The block that is proven, or the first one that a step is about.
     pub block_number: u64,
     /// Name of the stage: a [`Stage`], `fetch` before or `deliver` after them.
     pub stage: &'static str,
@@ -108,7 +108,7 @@ impl Heartbeat {
         let end = CancellationToken::new();
         let report = Report {
             job_id: job.id.clone(),
-            block_number: job.block_number,
+            block_number: job.target.block_number(),
             stage: FETCH,
             running_for: Duration::ZERO,
         };

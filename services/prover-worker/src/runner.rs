@@ -44,8 +44,8 @@ impl Outcome {
 /// Why an attempt did not end with a delivered proof.
 #[derive(Debug, thiserror::Error)]
 enum AttemptError {
-    #[error("get the witness")]
-    Witness(#[source] ObjectStoreError),
+    #[error("get what the proof is made from")]
+    Input(#[source] ObjectStoreError),
     #[error("make the proof")]
     Execute(#[source] ExecuteError),
     #[error("hand over the proof")]
@@ -62,8 +62,8 @@ enum AttemptError {
 pub struct Runner {
     /// Gives jobs.
     pub picker: Arc<dyn Picker>,
-    /// Holds witnesses.
-    pub witnesses: Arc<dyn ObjectStore>,
+    /// Holds witnesses and proofs.
+    pub objects: Arc<dyn ObjectStore>,
     /// Makes proofs.
     pub executor: Arc<dyn Executor>,
     /// Takes proofs.
@@ -105,8 +105,8 @@ impl Runner {
     /// Does one job, whatever happens, and answers for it.
     pub async fn work(&self, assignment: Assignment, shutdown: &Shutdown) -> Outcome {
         let span = tracing::info_span!(
-            "prove block",
-            block = assignment.job.block_number,
+            "prove",
+            target = %assignment.job.target,
             job = assignment.job.id,
             attempt = assignment.lease.job().attempt,
         );
@@ -190,10 +190,16 @@ impl Runner {
         heartbeat: &Heartbeat,
     ) -> Result<(), AttemptError> {
         let job = &assignment.job;
-        let witness = self.witnesses.get(&job.witness).await.map_err(AttemptError::Witness)?;
+        let mut inputs = Vec::with_capacity(job.inputs.len());
+        for key in &job.inputs {
+            inputs.push(self.objects.get(key).await.map_err(AttemptError::Input)?);
+        }
         let enter = |stage| heartbeat.enter(stage);
-        let executed =
-            self.executor.execute(witness, &enter).await.map_err(AttemptError::Execute)?;
+        let executed = self
+            .executor
+            .execute(job.target, inputs, &enter)
+            .await
+            .map_err(AttemptError::Execute)?;
         heartbeat.enter_named(DELIVER);
         tracing::info!(
             bytes = executed.proof.len(),
@@ -208,8 +214,8 @@ impl Runner {
 fn is_permanent(error: &AttemptError) -> bool {
     use sidereal_service::ErrorClass;
     match error {
-        // A witness is durable before its job is queued; one that is missing may be late on another replica.
-        AttemptError::Witness(error) => error.class() == ErrorClass::Exhausted,
+        // Inputs are durable before the job is queued; one that is missing may be late on another replica.
+        AttemptError::Input(error) => error.class() == ErrorClass::Exhausted,
         AttemptError::Execute(error) => !error.is_retryable(),
         // The proof store refuses what does not verify or does not belong to the block.
         AttemptError::Save(error) => error.class() == ErrorClass::Invalid,

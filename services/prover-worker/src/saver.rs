@@ -1,11 +1,15 @@
 //! Delivering proofs, and saying where jobs are.
 
+use std::iter::once;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::iter;
 use serde::{Deserialize, Serialize};
 use sidereal_proto::PROOF_CHUNK_BYTES;
+use sidereal_proto::aggregation::aggregation_service_client::AggregationServiceClient;
+use sidereal_proto::aggregation::{PutStepHeader, PutStepRequest, put_step_request};
 use sidereal_proto::proofs::proof_store_service_client::ProofStoreServiceClient;
 use sidereal_proto::proofs::put_proof_request::Message;
 use sidereal_proto::proofs::{
@@ -16,14 +20,14 @@ use sidereal_service::{Classified, ErrorClass, RetryPolicy, Shutdown};
 use tonic::Status;
 
 use crate::heartbeat::{Report, Reporter};
-use crate::job::ProveJob;
+use crate::job::{ProveJob, Target};
 
 /// What a proof took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// Cairo steps that were proven.
     pub cairo_steps: u64,
-    /// From witness to proof.
+    /// From inputs to proof.
     pub total_ms: u64,
     /// The part of it in which S-two worked.
     pub prove_ms: u64,
@@ -33,10 +37,10 @@ pub struct Figures {
 
 /// The proof was not taken.
 #[derive(Debug, thiserror::Error)]
-#[error("deliver the proof of block {block_number}")]
+#[error("deliver the proof of {target}")]
 pub struct SaveError {
     /// Whose proof.
-    pub block_number: u64,
+    pub target: Target,
     /// What the proof store said.
     #[source]
     pub source: Status,
@@ -57,7 +61,8 @@ pub trait Saver: Send + Sync {
 
 /// Delivers to the proof store.
 pub struct GrpcSaver {
-    client: ProofStoreServiceClient<ServiceChannel>,
+    proofs: ProofStoreServiceClient<ServiceChannel>,
+    steps: AggregationServiceClient<ServiceChannel>,
     worker: String,
     retry: RetryPolicy,
     shutdown: Shutdown,
@@ -71,45 +76,61 @@ impl GrpcSaver {
         retry: RetryPolicy,
         shutdown: Shutdown,
     ) -> Self {
-        Self { client: ProofStoreServiceClient::new(channel), worker, retry, shutdown }
+        Self {
+            proofs: ProofStoreServiceClient::new(channel.clone()),
+            steps: AggregationServiceClient::new(channel),
+            worker,
+            retry,
+            shutdown,
+        }
     }
 }
 
 #[async_trait]
 impl Saver for GrpcSaver {
     async fn save(&self, job: &ProveJob, proof: Bytes, figures: Figures) -> Result<(), SaveError> {
-        let header = PutProofHeader {
-            block_number: job.block_number,
-            block_hash: job.block_hash.to_bytes_be().to_vec(),
-            worker: self.worker.clone(),
-            size_bytes: proof.len() as u64,
-            figures: Some(ProvingFigures {
-                cairo_steps: figures.cairo_steps,
-                total_ms: figures.total_ms,
-                prove_ms: figures.prove_ms,
-                peak_memory_bytes: figures.peak_memory_bytes,
-            }),
-        };
+        let target = job.target;
+        let (worker, size_bytes) = (self.worker.clone(), proof.len() as u64);
+        let figures = Some(ProvingFigures {
+            cairo_steps: figures.cairo_steps,
+            total_ms: figures.total_ms,
+            prove_ms: figures.prove_ms,
+            peak_memory_bytes: figures.peak_memory_bytes,
+        });
         let deliver = || async {
-            let request = futures::stream::iter(messages(header.clone(), proof.clone()));
-            match self.client.clone().put_proof(request).await {
-                Ok(_) => Ok(()),
-                Err(source) => Err(SaveError { block_number: job.block_number, source }),
-            }
+            let (worker, proof) = (worker.clone(), proof.clone());
+            let put = match target {
+                Target::Block { number: block_number, hash } => {
+                    let block_hash = hash.to_bytes_be().to_vec();
+                    let header =
+                        PutProofHeader { block_number, block_hash, worker, size_bytes, figures };
+                    let messages =
+                        once(Message::Header(header)).chain(chunks(proof).map(Message::Chunk));
+                    let request =
+                        messages.map(|message| PutProofRequest { message: Some(message) });
+                    self.proofs.clone().put_proof(iter(request)).await.map(|_| ())
+                }
+                Target::Step(step) => {
+                    let header =
+                        PutStepHeader { step: step.to_string(), worker, size_bytes, figures };
+                    let messages = once(put_step_request::Message::Header(header))
+                        .chain(chunks(proof).map(put_step_request::Message::Chunk));
+                    let request = messages.map(|message| PutStepRequest { message: Some(message) });
+                    self.steps.clone().put_step(iter(request)).await.map(|_| ())
+                }
+            };
+            put.map_err(|source| SaveError { target, source })
         };
         self.retry.run("deliver proof", &self.shutdown, deliver).await
     }
 }
 
-fn messages(header: PutProofHeader, mut proof: Bytes) -> impl Iterator<Item = PutProofRequest> {
-    let header = std::iter::once(PutProofRequest { message: Some(Message::Header(header)) });
-    header.chain(std::iter::from_fn(move || {
-        if proof.is_empty() {
-            return None;
-        }
-        let chunk = proof.split_to(proof.len().min(PROOF_CHUNK_BYTES));
-        Some(PutProofRequest { message: Some(Message::Chunk(chunk.to_vec())) })
-    }))
+/// The proof in pieces that fit a message.
+fn chunks(mut proof: Bytes) -> impl Iterator<Item = Vec<u8>> {
+    std::iter::from_fn(move || {
+        let size = proof.len().min(PROOF_CHUNK_BYTES);
+        (size > 0).then(|| proof.split_to(size).to_vec())
+    })
 }
 
 /// Tells the proof store where jobs are.
@@ -152,18 +173,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proof_is_cut_into_chunks_behind_its_header() {
+    fn a_proof_is_cut_into_chunks() {
         let proof =
             Bytes::from((0..=255).cycle().take(2 * PROOF_CHUNK_BYTES + 7).collect::<Vec<u8>>());
-        let header = PutProofHeader { block_number: 9, ..Default::default() };
-        let mut messages = messages(header.clone(), proof.clone());
-        assert_eq!(messages.next().unwrap().message, Some(Message::Header(header)));
-        let chunks: Vec<Vec<u8>> = messages
-            .map(|message| match message.message {
-                Some(Message::Chunk(chunk)) => chunk,
-                other => panic!("{other:?} instead of a chunk"),
-            })
-            .collect();
+        let chunks: Vec<Vec<u8>> = chunks(proof.clone()).collect();
         assert_eq!(
             chunks.iter().map(Vec::len).collect::<Vec<_>>(),
             [PROOF_CHUNK_BYTES, PROOF_CHUNK_BYTES, 7]

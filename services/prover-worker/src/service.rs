@@ -77,14 +77,14 @@ async fn until_shutdown(
         .map_err(ProverWorkerError::ProofStore)?;
     let proofs =
         grpc::channel(&config.proof_store, &config.auth).map_err(ProverWorkerError::ProofStore)?;
-    let witnesses = sidereal_object_store::open(&config.object_store)
+    let objects = sidereal_object_store::open(&config.object_store)
         .await
         .map_err(ProverWorkerError::ObjectStore)?;
 
     let program = ChildProgram::prover(program, config.worker.threads, config.worker.niceness);
     let runner = Runner {
         picker: Arc::new(BusPicker::new(bus, config.worker.queue.clone(), lifeline.clone())),
-        witnesses,
+        objects,
         executor: Arc::new(ChildExecutor::new(program, config.worker.scratch.clone())),
         saver: Arc::new(GrpcSaver::new(proofs, name.clone(), config.retry, shutdown.clone())),
         reporter: Arc::new(GrpcReporter::new(reports, name.clone())),

@@ -130,10 +130,12 @@ pub fn line(job: &Job) -> String {
         JobState::Done => "done",
         JobState::Unspecified => "unknown",
     };
-    let mut line = format!(
-        "block {:<6} {state:<8} deliveries {}  {}",
-        job.block_number, job.deliveries, job.id
-    );
+    let what = if job.step.is_empty() {
+        format!("block {:<6}", job.block_number)
+    } else {
+        format!("step {}", job.step)
+    };
+    let mut line = format!("{what} {state:<8} deliveries {}  {}", job.deliveries, job.id);
     if !job.stage.is_empty() {
         line.push_str(&format!(
             "  {} on {} for {:.0} s",

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use sidereal_bus::{Event, FailOutcome, Headers};
+use sidereal_proto::events::{self, proof_job};
 use sidereal_proto::proofs::{Job, JobState, ListJobsRequest, RequeueJobRequest};
-use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVE_BLOCK_QUEUE, events};
+use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVING_QUEUE};
 use starknet_types_core::felt::Felt;
 use tonic::Code;
 
@@ -57,13 +58,14 @@ async fn jobs_are_planned_without_events() {
         assert_eq!((job.deliveries, job.cause.as_str(), job.worker.as_str()), (0, "", ""));
     }
     let bus = world.bus().await;
-    let record = bus.job(PROVE_BLOCK_QUEUE, &job_id(block_hash())).await.unwrap().unwrap();
-    let payload = events::ProveBlock::decode(&record.payload[..]).unwrap();
+    let record = bus.job(PROVING_QUEUE, &job_id(block_hash())).await.unwrap().unwrap();
+    let payload = events::ProofJob::decode(&record.payload[..]).unwrap();
+    let Some(proof_job::Work::Block(payload)) = payload.work else { panic!("{payload:?}") };
     let objects = world.open_objects().await;
     let witness = objects.get(&payload.witness_key.parse().unwrap()).await.unwrap();
     assert!(payload.block_number == 1 && witness == PROVEN.witness_bytes);
     some_passes().await;
-    assert_eq!(bus.depth(PROVE_BLOCK_QUEUE).await.unwrap().waiting, 5, "each planned once");
+    assert_eq!(bus.depth(PROVING_QUEUE).await.unwrap().waiting, 5, "each planned once");
 }
 
 /// An event brings the job at once, long before the planner's timer.

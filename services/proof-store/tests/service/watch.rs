@@ -168,7 +168,7 @@ async fn a_worker_that_dies_is_told() {
 
 async fn nobody_gets_it(bus: &Arc<dyn Bus>) -> bool {
     let wait = Duration::from_millis(100);
-    bus.pull(sidereal_proto::PROVE_BLOCK_QUEUE, wait).await.unwrap().is_none()
+    bus.pull(sidereal_proto::PROVING_QUEUE, wait).await.unwrap().is_none()
 }
 
 /// A watcher that does not read holds up nobody: neither who reports nor who watches beside it. It is told that it

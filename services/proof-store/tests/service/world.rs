@@ -26,7 +26,7 @@ use sidereal_proto::proofs::{
     GetProofInfoRequest, ListJobsRequest, ProofInfo, ProofSelector, ProvingFigures, PutProofHeader,
     PutProofRequest, proof_selector,
 };
-use sidereal_proto::{PROOF_CHUNK_BYTES, PROVE_BLOCK_QUEUE};
+use sidereal_proto::{PROOF_CHUNK_BYTES, PROVING_QUEUE};
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, ListenConfig, ServiceChannel, channel};
@@ -275,7 +275,7 @@ pub fn digest(bytes: &[u8]) -> Vec<u8> {
 
 /// A job for a worker.
 pub async fn pull(bus: &Arc<dyn Bus>) -> Lease {
-    bus.pull(PROVE_BLOCK_QUEUE, SOON).await.unwrap().expect("no job came")
+    bus.pull(PROVING_QUEUE, SOON).await.unwrap().expect("no job came")
 }
 
 fn free_address() -> SocketAddr {

@@ -7,13 +7,13 @@ use std::sync::mpsc;
 use sidereal_block_prover::{ProgressSink, Stage};
 use sidereal_service::error_chain;
 
-use super::{EVENT_MARK, Event, MAX_LINE_BYTES, Request};
+use super::{EVENT_MARK, Event, MAX_LINE_BYTES, Request, Work};
 use crate::saver::Figures;
 
 /// Cairo 0 and Sierra call trees recurse; a main thread's eight megabytes are too few for the deepest.
 const STACK_BYTES: usize = 256 << 20;
 
-/// Why a witness has no proof.
+/// Why there is no proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The error with its causes.
@@ -23,9 +23,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A failure that depends on the witness alone.
+    /// A failure that depends on the inputs alone.
     pub fn permanent(error: &dyn std::error::Error) -> Self {
         Self { cause: error_chain(error), retryable: false }
+    }
+
+    /// Inputs that do not fit what is to be made of them.
+    pub fn wrong(what: &str) -> Self {
+        Self { cause: what.to_owned(), retryable: false }
     }
 
     /// A failure of this attempt.
@@ -34,18 +39,19 @@ impl Refusal {
     }
 }
 
-/// Proves encoded witnesses.
-pub trait WitnessProver {
-    /// The encoded proof for an encoded witness.
-    fn prove(
-        &self,
-        witness: &[u8],
+/// Makes proofs from files.
+pub trait ProofMaker {
+    /// The encoded proof, made from the encoded inputs.
+    fn make(
+        &mut self,
+        work: Work,
+        inputs: &[Vec<u8>],
         progress: &dyn ProgressSink,
     ) -> Result<(Vec<u8>, Figures), Refusal>;
 }
 
 /// Answers requests from standard input until it ends. The prover is made on the thread that uses it.
-pub fn serve<P: WitnessProver>(make: impl FnOnce() -> P + Send) -> ExitCode {
+pub fn serve<P: ProofMaker>(make: impl FnOnce() -> P + Send) -> ExitCode {
     let (requests, incoming) = mpsc::sync_channel::<Request>(1);
     let reader = std::thread::Builder::new().name("requests".to_owned());
     let reading = reader.spawn(move || {
@@ -60,10 +66,10 @@ pub fn serve<P: WitnessProver>(make: impl FnOnce() -> P + Send) -> ExitCode {
     std::thread::scope(|scope| {
         let prover = std::thread::Builder::new().name("prover".to_owned()).stack_size(STACK_BYTES);
         let proving = prover.spawn_scoped(scope, move || {
-            let prover = make();
+            let mut prover = make();
             // Ends only with the process: the sender lives in the thread that ends it.
             for request in incoming {
-                tell(&answer(&prover, &request));
+                tell(&answer(&mut prover, &request));
             }
         });
         match proving.map(std::thread::ScopedJoinHandle::join) {
@@ -106,15 +112,16 @@ fn read_requests(requests: &mpsc::SyncSender<Request>) -> i32 {
     }
 }
 
-fn answer(prover: &impl WitnessProver, request: &Request) -> Event {
+fn answer(prover: &mut impl ProofMaker, request: &Request) -> Event {
     let progress = |stage: Stage| tell(&Event::Stage { stage });
     let failed =
         |refusal: Refusal| Event::Failed { cause: refusal.cause, retryable: refusal.retryable };
-    let witness = match std::fs::read(&request.witness) {
-        Ok(witness) => witness,
+    let inputs = request.inputs.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>();
+    let inputs = match inputs {
+        Ok(inputs) => inputs,
         Err(error) => return failed(Refusal::retryable(&error)),
     };
-    let (proof, figures) = match prover.prove(&witness, &progress) {
+    let (proof, figures) = match prover.make(request.work, &inputs, &progress) {
         Ok(done) => done,
         Err(refusal) => return failed(refusal),
     };

@@ -11,7 +11,7 @@ use sidereal_bus::{Bus, BusConfig, JobFilter, JobState, NewJob};
 use sidereal_object_store::{FileSystemStore, ObjectKey};
 use sidereal_prover_worker::{
     BusPicker, ExecuteError, Executed, Executor, Figures, Lifeline, Outcome, ProveJob, QUEUE,
-    Report, Reporter, Runner, SaveError, Saver, WorkerConfig,
+    Report, Reporter, Runner, SaveError, Saver, Target, WorkerConfig,
 };
 use sidereal_service::Shutdown;
 use starknet_types_core::felt::Felt;
@@ -35,13 +35,16 @@ struct FakeProver {
 impl Executor for FakeProver {
     async fn execute(
         &self,
-        witness: Bytes,
+        _: Target,
+        inputs: Vec<Bytes>,
         enter: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Executed, ExecuteError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         enter(Stage::Prove);
         match self.ending {
-            Ending::Proof => Ok(Executed { proof: witness, figures: Figures::default() }),
+            Ending::Proof => {
+                Ok(Executed { proof: inputs.concat().into(), figures: Figures::default() })
+            }
             Ending::Killed => Err(ExecuteError::Died {
                 how: "was killed by signal 9".to_owned(),
                 stage: "prove",
@@ -59,7 +62,7 @@ impl Executor for FakeProver {
 
 #[derive(Default)]
 struct FakeStore {
-    saved: Mutex<Vec<(u64, Bytes)>>,
+    saved: Mutex<Vec<(String, Bytes)>>,
     refusal: Mutex<Option<Status>>,
     stages: Mutex<Vec<&'static str>>,
 }
@@ -68,9 +71,9 @@ struct FakeStore {
 impl Saver for FakeStore {
     async fn save(&self, job: &ProveJob, proof: Bytes, _: Figures) -> Result<(), SaveError> {
         if let Some(source) = self.refusal.lock().unwrap().clone() {
-            return Err(SaveError { block_number: job.block_number, source });
+            return Err(SaveError { target: job.target, source });
         }
-        self.saved.lock().unwrap().push((job.block_number, proof));
+        self.saved.lock().unwrap().push((job.target.to_string(), proof));
         Ok(())
     }
 }
@@ -110,13 +113,13 @@ impl Scene {
             .await
             .unwrap()
             .unwrap();
-        let witnesses =
+        let objects =
             Arc::new(FileSystemStore::open(&folder.path().join("objects"), 1 << 20).await.unwrap());
         let prover = Arc::new(FakeProver { ending, begun: AtomicUsize::new(0) });
         let store = Arc::new(FakeStore::default());
         let runner = Runner {
             picker: Arc::new(BusPicker::new(bus.clone(), QUEUE.to_owned(), lifeline.clone())),
-            witnesses,
+            objects,
             executor: prover.clone(),
             saver: store.clone(),
             reporter: store.clone(),
@@ -130,13 +133,12 @@ impl Scene {
         let block_hash = Felt::from(block_number + 1_000);
         let job = ProveJob {
             id: format!("{block_hash:#x}"),
-            block_number,
-            block_hash,
-            witness: ObjectKey::witness(block_number, block_hash),
+            target: Target::Block { number: block_number, hash: block_hash },
+            inputs: vec![ObjectKey::witness(block_number, block_hash)],
         };
         if with_witness {
             let bytes = Bytes::from(format!("witness {block_number}"));
-            self.runner.witnesses.put(&job.witness, bytes).await.unwrap();
+            self.runner.objects.put(&job.inputs[0], bytes).await.unwrap();
         }
         self.enqueue_payload(&job.id, job.payload()).await;
         job
@@ -170,7 +172,30 @@ async fn a_block_is_proven_delivered_and_done() {
     let scene = Scene::new(Ending::Proof, |_, _| {}).await;
     let job = scene.enqueue(7, true).await;
     assert_eq!(scene.work().await, Outcome::Done);
-    assert_eq!(*scene.store.saved.lock().unwrap(), [(7, Bytes::from("witness 7"))]);
+    assert_eq!(
+        *scene.store.saved.lock().unwrap(),
+        [("block 7".to_owned(), Bytes::from("witness 7"))]
+    );
+    assert!(scene.state(&job).await.is_none());
+}
+
+/// A step of an aggregation gets the proofs that it takes, in order.
+#[tokio::test]
+async fn a_step_is_made_from_its_inputs() {
+    let scene = Scene::new(Ending::Proof, |_, _| {}).await;
+    let keys = ["left", "right"].map(|key| ObjectKey::parse(key).unwrap());
+    for key in &keys {
+        scene.runner.objects.put(key, Bytes::from(format!("<{key}>"))).await.unwrap();
+    }
+    let job = ProveJob {
+        id: "merge-1-2".to_owned(),
+        target: Target::Step("merge-1-2".parse().unwrap()),
+        inputs: keys.to_vec(),
+    };
+    scene.enqueue_payload(&job.id, job.payload()).await;
+    assert_eq!(scene.work().await, Outcome::Done);
+    let expected = ("step merge-1-2".to_owned(), Bytes::from("<left><right>"));
+    assert_eq!(*scene.store.saved.lock().unwrap(), [expected]);
     assert!(scene.state(&job).await.is_none());
 }
 
@@ -206,7 +231,7 @@ async fn a_missing_witness_is_named_and_retried() {
     assert_eq!(scene.work().await, Outcome::Retried);
     assert_eq!(scene.prover.begun.load(Ordering::SeqCst), 0);
     let (_, cause) = scene.state(&job).await.unwrap();
-    assert!(cause.unwrap().contains(job.witness.as_str()));
+    assert!(cause.unwrap().contains(job.inputs[0].as_str()));
 }
 
 #[tokio::test]
@@ -304,6 +329,7 @@ async fn shutdown_lets_a_short_job_finish_and_takes_no_other() {
         }
         shutdown.trigger();
     });
-    let blocks: Vec<u64> = scene.store.saved.lock().unwrap().iter().map(|saved| saved.0).collect();
-    assert_eq!(blocks, [1, 2, 3]);
+    let saved = scene.store.saved.lock().unwrap();
+    let blocks: Vec<&str> = saved.iter().map(|saved| saved.0.as_str()).collect();
+    assert_eq!(blocks, ["block 1", "block 2", "block 3"]);
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use sidereal_block_prover::{MAX_ENCODED_BYTES, Stage};
 use sidereal_prover_worker::child::{EVENT_MARK, Event};
 use sidereal_prover_worker::{
-    ChildExecutor, ChildProgram, ExecuteError, Executed, Executor, Figures,
+    ChildExecutor, ChildProgram, ExecuteError, Executed, Executor, Figures, Target,
 };
+use starknet_types_core::felt::Felt;
 
 fn shell(script: &str) -> ChildExecutor {
     let program = ChildProgram {
@@ -31,7 +32,8 @@ fn done() -> Event {
 async fn execute(executor: &ChildExecutor) -> (Result<Executed, ExecuteError>, Vec<Stage>) {
     let stages = Mutex::new(Vec::new());
     let enter = |stage| stages.lock().unwrap().push(stage);
-    let result = executor.execute(Bytes::from_static(b"witness"), &enter).await;
+    let target = Target::Block { number: 1, hash: Felt::ONE };
+    let result = executor.execute(target, vec![Bytes::from_static(b"witness")], &enter).await;
     (result, stages.into_inner().unwrap())
 }
 
@@ -39,7 +41,7 @@ async fn execute(executor: &ChildExecutor) -> (Result<Executed, ExecuteError>, V
 fn echo_prover() -> ChildExecutor {
     shell(&format!(
         r#"while read -r line; do
-             witness=$(echo "$line" | sed 's/.*"witness":"\([^"]*\)".*/\1/')
+             witness=$(echo "$line" | sed 's/.*"inputs":\["\([^"]*\)".*/\1/')
              proof=$(echo "$line" | sed 's/.*"proof":"\([^"]*\)".*/\1/')
              echo "noise on standard output"
              {}

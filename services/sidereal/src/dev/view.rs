@@ -133,7 +133,7 @@ pub async fn proofs(ports: Ports, shutdown: Shutdown) {
     }
 }
 
-async fn watch_proofs(ports: Ports, stages: &mut HashMap<u64, String>) -> anyhow::Result<()> {
+async fn watch_proofs(ports: Ports, stages: &mut HashMap<String, String>) -> anyhow::Result<()> {
     let channel = channel(&connect(ports.proofs()), &AuthConfig::default())?;
     let mut stream = ProofStoreServiceClient::new(channel)
         .watch_jobs(WatchJobsRequest {})
@@ -144,7 +144,6 @@ async fn watch_proofs(ports: Ports, stages: &mut HashMap<u64, String>) -> anyhow
         match message.message {
             Some(watch_jobs_response::Message::Job(job)) => print_stage(&job, stages)?,
             Some(watch_jobs_response::Message::Stored(info)) => {
-                stages.remove(&info.block_number);
                 print::line(stored(&info))?;
             }
             None => {}
@@ -153,29 +152,43 @@ async fn watch_proofs(ports: Ports, stages: &mut HashMap<u64, String>) -> anyhow
     Ok(())
 }
 
-fn print_stage(job: &Job, stages: &mut HashMap<u64, String>) -> Result<(), OutputError> {
+fn print_stage(job: &Job, stages: &mut HashMap<String, String>) -> Result<(), OutputError> {
     let seconds = Duration::from_millis(job.running_for_ms).as_secs_f64();
     let (key, line) = match job.state() {
         JobState::Running if !job.stage.is_empty() => (
             format!("{} {}", job.deliveries, job.stage),
-            format!("proof {:<6} {} ({}, {seconds:.0} s)", job.block_number, job.stage, job.worker),
+            format!("{} {} ({}, {seconds:.0} s)", what(job), job.stage, job.worker),
         ),
         JobState::Parked => (
             "parked".to_owned(),
-            format!(
-                "proof {:<6} PARKED after {} deliveries: {}",
-                job.block_number, job.deliveries, job.cause
-            ),
+            format!("{} PARKED after {} deliveries: {}", what(job), job.deliveries, job.cause),
         ),
+        JobState::Done => {
+            stages.remove(&job.id);
+            // What is said of a block's proof comes with the proof.
+            if job.step.is_empty() {
+                return Ok(());
+            }
+            return print::line(format!("{} DONE and verified, {seconds:.1} s", what(job)));
+        }
         _ => return Ok(()),
     };
     if stages.len() >= MAX_REMEMBERED {
         stages.clear();
     }
-    if stages.insert(job.block_number, key.clone()).as_ref() != Some(&key) {
+    if stages.insert(job.id.clone(), key.clone()).as_ref() != Some(&key) {
         print::line(line)?;
     }
     Ok(())
+}
+
+/// What a job proves: a block, or a step of an aggregation.
+fn what(job: &Job) -> String {
+    if job.step.is_empty() {
+        format!("proof {:<6}", job.block_number)
+    } else {
+        format!("aggregation {}", job.step)
+    }
 }
 
 fn stored(info: &ProofInfo) -> String {

@@ -1,4 +1,4 @@
-//! Which block has which proof: one table in PostgreSQL or SQLite.
+//! Which block has which proof, and which batch which steps: tables in PostgreSQL or SQLite.
 
 use std::str::FromStr as _;
 
@@ -28,6 +28,21 @@ pub struct StoredProof {
     pub total_ms: u64,
     pub prove_ms: u64,
     pub peak_memory_bytes: u64,
+    /// What an aggregation needs of the output that the proof binds.
+    pub aggregation: AggregatedBlock,
+}
+
+/// A block to be aggregated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregatedBlock {
+    /// The felt that the bootloader wrote: the hash of StarknetOS' program and output.
+    pub claim: Felt,
+    /// What the block adds to the aggregator's proof: see `AggregatorLoad`.
+    pub values: u64,
+    /// As `values`.
+    pub blake: u64,
+    /// Felts of the compressed state diff.
+    pub data_felts: u64,
 }
 
 /// A failure of the index's database.
@@ -49,8 +64,16 @@ pub enum IndexError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("the entry of step {name} in the proof index cannot be read")]
+    DamagedStep {
+        name: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("block number {0} is out of range")]
     OutOfRange(u64),
+    #[error("a batch in the proof index has the number {0}")]
+    Negative(i64),
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +97,10 @@ macro_rules! on_backend {
         }
     };
 }
+
+mod batches;
+
+pub use batches::{StoredBatch, StoredStep};
 
 type Row = (i64, String);
 
@@ -201,6 +228,7 @@ mod tests {
             total_ms: 3,
             prove_ms: 4,
             peak_memory_bytes: 5,
+            aggregation: AggregatedBlock { claim: Felt::TWO, values: 7, blake: 8, data_felts: 9 },
         }
     }
 

@@ -1,0 +1,231 @@
+//! Batches of blocks that are aggregated together, and the steps that are done.
+
+use serde::{Deserialize, Serialize};
+use sidereal_aggregation::{Blocks, Step};
+
+use super::{Backend, IndexError, ProofIndex, failed, number};
+
+/// Consecutive blocks that are aggregated together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredBatch {
+    pub blocks: Blocks,
+    /// Seconds since the Unix epoch.
+    pub planned_at: u64,
+}
+
+/// The result of a step that was verified and is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredStep {
+    pub step: Step,
+    /// What the proof says, in hexadecimal: the circuit's output, or the felt that the bootloader wrote for the
+    /// aggregator's Cairo proof.
+    pub claim: String,
+    /// SHA-256 of the encoded proof, in hexadecimal.
+    pub digest: String,
+    pub size_bytes: u64,
+    /// Key of the proof in the object store.
+    pub key: String,
+    /// Seconds since the Unix epoch.
+    pub stored_at: u64,
+    pub worker: String,
+    pub cairo_steps: u64,
+    pub total_ms: u64,
+    pub prove_ms: u64,
+    pub peak_memory_bytes: u64,
+}
+
+type BatchRow = (i64, i64, i64);
+type StepRow = (String, String);
+
+impl ProofIndex {
+    /// Adds a batch. Another proof store may have planned these blocks in the meantime: then nothing changes.
+    pub async fn insert_batch(&self, batch: &StoredBatch) -> Result<(), IndexError> {
+        let (first, last) = (number(batch.blocks.first)?, number(batch.blocks.last)?);
+        let planned_at = number(batch.planned_at)?;
+        // A batch begins behind the last one, so one that overlaps is the work of a slower planner.
+        on_backend!(self, |pool| {
+            sqlx::query(
+                "INSERT INTO batches (first_block, last_block, planned_at) SELECT $1, $2, $3 \
+                 WHERE NOT EXISTS (SELECT 1 FROM batches WHERE last_block >= $1) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(first)
+            .bind(last)
+            .bind(planned_at)
+            .execute(pool)
+            .await
+            .map(|_| ())
+        })
+        .map_err(failed("adding a batch to the index"))
+    }
+
+    /// The batch with the highest blocks.
+    pub async fn last_batch(&self) -> Result<Option<StoredBatch>, IndexError> {
+        let row: Option<BatchRow> = on_backend!(self, |pool| {
+            sqlx::query_as(
+                "SELECT first_block, last_block, planned_at FROM batches \
+                 ORDER BY first_block DESC LIMIT 1",
+            )
+            .fetch_optional(pool)
+            .await
+        })
+        .map_err(failed("reading the last batch"))?;
+        row.map(batch).transpose()
+    }
+
+    /// Batches from the one that holds block `from` on, in order, at most `limit`.
+    pub async fn batches(&self, from: u64, limit: u32) -> Result<Vec<StoredBatch>, IndexError> {
+        let from = number(from)?;
+        let rows: Vec<BatchRow> = on_backend!(self, |pool| {
+            sqlx::query_as(
+                "SELECT first_block, last_block, planned_at FROM batches \
+                 WHERE last_block >= $1 ORDER BY first_block LIMIT $2",
+            )
+            .bind(from)
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await
+        })
+        .map_err(failed("listing batches"))?;
+        rows.into_iter().map(batch).collect()
+    }
+
+    /// Batches whose last proof is not there, in order, at most `limit`.
+    pub async fn open_batches(&self, limit: u32) -> Result<Vec<StoredBatch>, IndexError> {
+        let rows: Vec<BatchRow> = on_backend!(self, |pool| {
+            sqlx::query_as(
+                "SELECT first_block, last_block, planned_at FROM batches b WHERE NOT EXISTS ( \
+                   SELECT 1 FROM steps s WHERE s.first_block = b.first_block \
+                   AND s.last_block = b.last_block AND s.name LIKE 'last-%') \
+                 ORDER BY first_block LIMIT $1",
+            )
+            .bind(i64::from(limit))
+            .fetch_all(pool)
+            .await
+        })
+        .map_err(failed("listing open batches"))?;
+        rows.into_iter().map(batch).collect()
+    }
+
+    /// Adds the result of a step; one that is there stays. Whether it was added.
+    pub async fn insert_step(&self, stored: &StoredStep) -> Result<bool, IndexError> {
+        let blocks = stored.step.blocks();
+        let (first, last) = (number(blocks.first)?, number(blocks.last)?);
+        let json = serde_json::to_string(stored)
+            .map_err(|source| IndexError::Damaged { block_number: first, source })?;
+        on_backend!(self, |pool| {
+            sqlx::query(
+                "INSERT INTO steps (name, first_block, last_block, step) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(stored.step.to_string())
+            .bind(first)
+            .bind(last)
+            .bind(json)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected() == 1)
+        })
+        .map_err(failed("adding a step to the index"))
+    }
+
+    /// The result of a step.
+    pub async fn step(&self, step: Step) -> Result<Option<StoredStep>, IndexError> {
+        let row: Option<StepRow> = on_backend!(self, |pool| {
+            sqlx::query_as("SELECT name, step FROM steps WHERE name = $1")
+                .bind(step.to_string())
+                .fetch_optional(pool)
+                .await
+        })
+        .map_err(failed("reading a step's entry"))?;
+        row.map(stored_step).transpose()
+    }
+
+    /// The results of all steps that are about blocks of a batch.
+    pub async fn steps(&self, blocks: Blocks) -> Result<Vec<StoredStep>, IndexError> {
+        let (first, last) = (number(blocks.first)?, number(blocks.last)?);
+        let rows: Vec<StepRow> = on_backend!(self, |pool| {
+            sqlx::query_as(
+                "SELECT name, step FROM steps WHERE first_block >= $1 AND last_block <= $2 \
+                 ORDER BY first_block, last_block, name",
+            )
+            .bind(first)
+            .bind(last)
+            .fetch_all(pool)
+            .await
+        })
+        .map_err(failed("listing the steps of a batch"))?;
+        rows.into_iter().map(stored_step).collect()
+    }
+}
+
+fn batch((first, last, planned_at): BatchRow) -> Result<StoredBatch, IndexError> {
+    let unsigned = |value: i64| u64::try_from(value).map_err(|_| IndexError::Negative(value));
+    let blocks = Blocks::new(unsigned(first)?, unsigned(last)?);
+    let blocks = blocks.ok_or(IndexError::Negative(last))?;
+    Ok(StoredBatch { blocks, planned_at: unsigned(planned_at)? })
+}
+
+fn stored_step((name, json): StepRow) -> Result<StoredStep, IndexError> {
+    serde_json::from_str(&json).map_err(|source| IndexError::DamagedStep { name, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DatabaseConfig;
+
+    fn step(name: &str) -> StoredStep {
+        StoredStep {
+            step: name.parse().unwrap(),
+            claim: "11".repeat(32),
+            digest: "22".repeat(32),
+            size_bytes: 5,
+            key: format!("steps/{name}.bin"),
+            stored_at: 1,
+            worker: "w".into(),
+            cairo_steps: 0,
+            total_ms: 3,
+            prove_ms: 4,
+            peak_memory_bytes: 5,
+        }
+    }
+
+    fn batch(first: u64, last: u64) -> StoredBatch {
+        StoredBatch { blocks: Blocks::new(first, last).unwrap(), planned_at: 9 }
+    }
+
+    /// Pins down that batches never overlap, whoever plans them, and that one is open until its last proof is there.
+    #[tokio::test]
+    async fn batches_follow_each_other_and_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
+        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        assert_eq!(index.last_batch().await.unwrap(), None);
+        for planned in [batch(1, 4), batch(1, 2), batch(3, 6), batch(5, 5)] {
+            index.insert_batch(&planned).await.unwrap();
+        }
+        let all = [batch(1, 4), batch(5, 5)];
+        assert_eq!(index.batches(0, 10).await.unwrap(), all);
+        assert_eq!(index.batches(4, 10).await.unwrap(), all);
+        assert_eq!(index.batches(5, 10).await.unwrap(), all[1..]);
+        assert_eq!(index.last_batch().await.unwrap(), Some(all[1]));
+        assert_eq!(index.open_batches(1).await.unwrap(), all[..1]);
+
+        for name in ["wrap-1", "merge-1-2", "compact-1-4", "wrap-5"] {
+            assert!(index.insert_step(&step(name)).await.unwrap());
+        }
+        assert!(
+            !index
+                .insert_step(&StoredStep { worker: "late".into(), ..step("wrap-1") })
+                .await
+                .unwrap()
+        );
+        assert_eq!(index.step("wrap-1".parse().unwrap()).await.unwrap(), Some(step("wrap-1")));
+        assert_eq!(index.step("wrap-2".parse().unwrap()).await.unwrap(), None);
+        assert_eq!(index.steps(all[0].blocks).await.unwrap().len(), 3);
+        assert_eq!(index.open_batches(10).await.unwrap(), all);
+        index.insert_step(&step("last-1-4")).await.unwrap();
+        assert_eq!(index.open_batches(10).await.unwrap(), all[1..]);
+    }
+}
