@@ -49,7 +49,7 @@ impl FeeBounds {
     /// When even the present prices are above the bounds.
     pub fn first(&self, prices: &Prices) -> Result<Fees, TooExpensive> {
         // A replacement must offer more of each: nothing doubles to nothing.
-        let tip = prices.priority_fee.clamp(1, self.max_priority_fee_per_gas);
+        let tip = prices.priority_fee.max(1).min(self.max_priority_fee_per_gas);
         let within = |what, price: u128, offer: u128, bound| {
             if price > bound {
                 Err(TooExpensive { what, price, bound })

@@ -132,7 +132,9 @@ impl PoolAnswer {
         let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
         if says(&["underpriced", "replacementnotallowed", "could not replace"]) {
             Self::Underpriced
-        } else if says(&["already known", "alreadyknown", "known transaction", "already imported"])
+        } else if says(&["already known", "alreadyknown", "already imported"])
+            // Besu; nodes that do not know a type of transaction say "unknown transaction type".
+            || message.starts_with("known transaction")
         {
             Self::AlreadyKnown
         } else if says(&["nonce too low", "oldnonce", "nonce_too_low"]) {
@@ -167,6 +169,7 @@ mod tests {
             assert_eq!(says(message), PoolAnswer::AlreadyKnown);
         }
         assert_eq!(says("nonce too low: next nonce 3"), PoolAnswer::NonceTooLow);
+        assert_eq!(says("unknown transaction type"), PoolAnswer::Other);
         assert_eq!(says("insufficient funds for gas * price + value"), PoolAnswer::Other);
         assert_eq!(PoolAnswer::of(&L1Failure::Http(503)), PoolAnswer::Other);
     }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use alloy::consensus::Transaction as _;
-use alloy::primitives::{B256, U256};
-use alloy::rpc::types::Transaction;
+use alloy::primitives::{Address, B256, U256, address, bytes};
+use alloy::rpc::types::{Transaction, TransactionRequest};
 use sidereal_l1_settler::{Sent, SettlerStore};
 use sidereal_settlement::Fees;
 
-use crate::world::{World, config};
+use crate::anvil::KEYS;
+use crate::world::{World, account, config, until};
 
+/// Where a contract is that takes all the gas of a block.
+const GAS_BURNER: Address = address!("0x00000000000000000000000000000000000b0b1e");
 /// Some passes of the configuration's.
 const PASSES: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,37 @@ async fn killed_after_sending_it_settles_once() -> anyhow::Result<()> {
         again.stop().await?;
     }
     Ok(())
+}
+
+/// Pins down that a settler without its database, which meets a transaction in the pool that offers more than it would
+/// itself, takes its place instead of waiting beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_transaction_in_the_pool_is_replaced() -> anyhow::Result<()> {
+    let world = World::new().await?;
+    world.anvil.automine(false).await?;
+    small_blocks(&world).await?;
+    let killed = world.run("settler.db", config())?;
+    world.until_nonces(0, 1).await?;
+    killed.kill().await;
+    let unknown = pending(&world).await?;
+
+    // Gas has become cheaper, so that the same batch would be offered for less.
+    let cheap = U256::from(300_000_000);
+    world.anvil.ask::<_, ()>("anvil_setNextBlockBaseFeePerGas", (cheap,)).await?;
+    full_blocks(&world, 1).await?;
+    let again = world.run("another.db", config())?;
+    until("it has taken its place", async || {
+        Ok(pending(&world).await?.inner.tx_hash() != unknown.inner.tx_hash())
+    })
+    .await?;
+    let replaced = pending(&world).await?;
+    assert!(replaced.max_fee_per_gas() > unknown.max_fee_per_gas());
+    assert_eq!(replaced.input(), unknown.input());
+    world.anvil.mine(1).await?;
+    world.until_held(3).await?;
+    world.until_nonces(1, 2).await?;
+    assert_eq!(world.updates().await?.len(), 1);
+    again.stop().await
 }
 
 /// Pins down that a transaction which was written down and never sent is sent by the next settler, for no less.
@@ -103,17 +137,16 @@ async fn what_a_reorganisation_takes_is_settled_again() -> anyhow::Result<()> {
 async fn what_no_block_takes_is_replaced_for_more() -> anyhow::Result<()> {
     let world = World::new().await?;
     world.anvil.automine(false).await?;
+    small_blocks(&world).await?;
     let running = world.run("settler.db", config())?;
     world.until_nonces(0, 1).await?;
     let first = pending(&world).await?;
 
-    // Blocks without room for it.
-    world.anvil.ask::<_, bool>("evm_setBlockGasLimit", (U256::from(50_000),)).await?;
-    world.anvil.mine(2).await?;
+    full_blocks(&world, 2).await?;
     tokio::time::sleep(PASSES).await;
     assert_eq!(pending(&world).await?.inner.tx_hash(), first.inner.tx_hash());
-    world.anvil.mine(1).await?;
-    crate::world::until("there is another transaction in the pool", async || {
+    full_blocks(&world, 1).await?;
+    until("there is another transaction in the pool", async || {
         Ok(pending(&world).await?.inner.tx_hash() != first.inner.tx_hash())
     })
     .await?;
@@ -123,13 +156,38 @@ async fn what_no_block_takes_is_replaced_for_more() -> anyhow::Result<()> {
     assert!(second.max_priority_fee_per_gas() >= first.max_priority_fee_per_gas().map(|it| 2 * it));
     assert!(second.max_fee_per_blob_gas() >= first.max_fee_per_blob_gas().map(|it| 2 * it));
 
-    world.anvil.ask::<_, bool>("evm_setBlockGasLimit", (U256::from(30_000_000),)).await?;
     world.anvil.mine(1).await?;
     world.until_held(3).await?;
     let updates = world.updates().await?;
     assert_eq!(updates.len(), 1);
     assert_eq!(updates[0].1.inner.tx_hash(), second.inner.tx_hash());
     running.stop().await
+}
+
+/// Blocks so small that an update finds no room beside [`full_blocks`]' other transaction.
+async fn small_blocks(world: &World) -> anyhow::Result<()> {
+    let set: bool = world.anvil.ask("evm_setBlockGasLimit", (U256::from(1_000_000),)).await?;
+    anyhow::ensure!(set, "the gas limit of blocks was not set");
+    // Jumps back to its beginning until there is no gas left.
+    world.anvil.ask::<_, ()>("anvil_setCode", (GAS_BURNER, bytes!("5b5f56"))).await
+}
+
+/// Makes blocks of somebody else's transactions, who pays more.
+async fn full_blocks(world: &World, count: u64) -> anyhow::Result<()> {
+    let other = account(KEYS[2])?.address();
+    for _ in 0..count {
+        let request = TransactionRequest {
+            from: Some(other),
+            to: Some(GAS_BURNER.into()),
+            gas: Some(900_000),
+            max_fee_per_gas: Some(900_000_000_000),
+            max_priority_fee_per_gas: Some(400_000_000_000),
+            ..Default::default()
+        };
+        let _: B256 = world.anvil.ask("eth_sendTransaction", (request,)).await?;
+        world.anvil.mine(1).await?;
+    }
+    Ok(())
 }
 
 /// The operator's one transaction in the pool.
