@@ -18,20 +18,30 @@ use serde_json::json;
 use sidereal_final_proof::{FinalProver, Parameters, verify_calldata};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/solidity/test/verifier/fixtures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../contracts/solidity/test/verifier/fixtures");
     std::fs::create_dir_all(&folder)?;
     let n_hashes = std::env::args().nth(1).map(|argument| argument.parse()).transpose()?;
     let (circuit, values) = support::hash_chain(1, n_hashes.unwrap_or(3));
     let started = Instant::now();
     let prover = FinalProver::new(circuit, Parameters::ETHEREUM)?;
-    println!("committed to the circuit in {:.1?}: {:?}", started.elapsed(), prover.key().component_log_sizes);
+    println!(
+        "committed to the circuit in {:.1?}: {:?}",
+        started.elapsed(),
+        prover.key().component_log_sizes
+    );
     let started = Instant::now();
     let (proof, output) = prover.prove(&values)?;
     println!("proven in {:.1?}", started.elapsed());
     let calldata = proof.to_calldata();
     let started = Instant::now();
     verify_calldata(&calldata, prover.key(), &output)?;
-    println!("verified in {:.1?}; {} bytes, peak memory {}", started.elapsed(), calldata.len(), peak_memory()?);
+    println!(
+        "verified in {:.1?}; {} bytes, peak memory {}",
+        started.elapsed(),
+        calldata.len(),
+        peak_memory()?
+    );
     if n_hashes.is_some() {
         return Ok(());
     }

@@ -66,7 +66,11 @@ impl KeccakChannel {
 
 /// Four bytes a coordinate, big endian.
 pub(crate) fn felts_to_bytes(felts: &[SecureField]) -> Vec<u8> {
-    felts.iter().flat_map(|felt| felt.to_m31_array()).flat_map(|coordinate| coordinate.0.to_be_bytes()).collect()
+    felts
+        .iter()
+        .flat_map(|felt| felt.to_m31_array())
+        .flat_map(|coordinate| coordinate.0.to_be_bytes())
+        .collect()
 }
 
 /// `c_0 + c_1 u + c_2 u^2 + c_3 u^3`, where `u^2 = 2 + i`.
@@ -87,7 +91,8 @@ impl Channel for KeccakChannel {
     const BYTES_PER_HASH: usize = 32;
 
     fn verify_pow_nonce(&self, n_bits: u32, nonce: u64) -> bool {
-        let hash = keccak256(&[&[TAG_POW], &self.digest, &n_bits.to_be_bytes(), &nonce.to_be_bytes()]);
+        let hash =
+            keccak256(&[&[TAG_POW], &self.digest, &n_bits.to_be_bytes(), &nonce.to_be_bytes()]);
         leading_zeros(&hash) >= n_bits
     }
 

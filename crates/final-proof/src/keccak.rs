@@ -150,7 +150,11 @@ mod tests {
         for length in [0, 1, 45, 49, 65, 134, 135, 136, 137, 271, 272, 457, 609] {
             let mut batch = Batch::new(length);
             let messages: Vec<Vec<u8>> = (0..LANES)
-                .map(|lane| (0..length).map(|byte| u8::try_from((byte * 7 + lane * 13) % 251).unwrap()).collect())
+                .map(|lane| {
+                    (0..length)
+                        .map(|byte| u8::try_from((byte * 7 + lane * 13) % 251).unwrap())
+                        .collect()
+                })
                 .collect();
             for (lane, message) in messages.iter().enumerate() {
                 batch.message(lane).copy_from_slice(message);

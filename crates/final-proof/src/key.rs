@@ -49,7 +49,12 @@ impl Parameters {
     pub(crate) fn pcs_config(&self, trace_log_size: u32) -> PcsConfig {
         PcsConfig {
             pow_bits: self.query_pow_bits,
-            fri_config: FriConfig::new(self.log_last_layer, self.log_blowup, self.n_queries, self.fold_step),
+            fri_config: FriConfig::new(
+                self.log_last_layer,
+                self.log_blowup,
+                self.n_queries,
+                self.fold_step,
+            ),
             lifting_log_size: Some(trace_log_size + self.log_blowup),
         }
     }
@@ -108,7 +113,8 @@ pub(crate) const PREPROCESSED_COLUMNS: [&[&str]; N_COMPONENTS] = [
     &["bitwise_xor_10_0", "bitwise_xor_10_1", "bitwise_xor_10_2"],
 ];
 /// The component whose size the columns of [`PREPROCESSED_COLUMNS`] have.
-pub(crate) const PREPROCESSED_COMPONENTS: [usize; N_COMPONENTS] = [0, 1, 2, 3, 4, 10, 7, 8, 5, 9, 6];
+pub(crate) const PREPROCESSED_COMPONENTS: [usize; N_COMPONENTS] =
+    [0, 1, 2, 3, 4, 10, 7, 8, 5, 9, 6];
 /// Sizes of the components that are the same in every circuit, the lookup tables; 0 where the circuit decides.
 pub(crate) const FIXED_LOG_SIZES: [u32; N_COMPONENTS] = [0, 0, 0, 0, 0, 16, 20, 8, 14, 18, 16];
 
@@ -125,8 +131,14 @@ impl VerificationKey {
 
     /// A digest of the whole key: with it, a proof for one key has no meaning under another.
     pub fn digest(&self) -> [u8; 32] {
-        let Parameters { log_blowup, n_queries, query_pow_bits, interaction_pow_bits, fold_step, log_last_layer } =
-            self.parameters;
+        let Parameters {
+            log_blowup,
+            n_queries,
+            query_pow_bits,
+            interaction_pow_bits,
+            fold_step,
+            log_last_layer,
+        } = self.parameters;
         let n_queries = u32::try_from(n_queries).unwrap_or(u32::MAX);
         let n_outputs = u32::try_from(N_OUTPUTS).unwrap_or(u32::MAX);
         let words = [
@@ -138,8 +150,11 @@ impl VerificationKey {
             log_last_layer,
             n_outputs,
         ];
-        let bytes: Vec<u8> =
-            words.iter().chain(&self.component_log_sizes).flat_map(|word| word.to_be_bytes()).collect();
+        let bytes: Vec<u8> = words
+            .iter()
+            .chain(&self.component_log_sizes)
+            .flat_map(|word| word.to_be_bytes())
+            .collect();
         keccak256(&[b"Sidereal final proof 1", &bytes, &self.preprocessed_root.0])
     }
 
@@ -175,23 +190,25 @@ impl VerificationKey {
     pub(crate) fn layout(&self) -> Layout {
         // The numbers of columns and of samples depend on neither randomness nor claims.
         let elements = CircuitInteractionElements::draw(&mut KeccakChannel::default());
-        let components = self.components(&elements, [SecureField::zero(); N_COMPONENTS]).components();
+        let components =
+            self.components(&elements, [SecureField::zero(); N_COMPONENTS]).components();
         let mut trees: [Vec<Column>; 4] = Default::default();
         for component in &components {
             let point = stwo::core::circle::CirclePoint::zero();
             let samples = component.mask_points(point, self.trace_log_size());
             let log_sizes = component.trace_log_degree_bounds();
             for tree in 1..=2 {
-                trees[tree].extend(samples[tree].iter().zip(&log_sizes[tree]).map(|(points, log_size)| Column {
-                    log_size: *log_size,
-                    n_samples: points.len(),
-                }));
+                trees[tree].extend(samples[tree].iter().zip(&log_sizes[tree]).map(
+                    |(points, log_size)| Column { log_size: *log_size, n_samples: points.len() },
+                ));
             }
         }
         let mut blocks: Vec<u32> = PREPROCESSED_COMPONENTS
             .iter()
             .zip(PREPROCESSED_COLUMNS)
-            .flat_map(|(component, columns)| vec![self.component_log_sizes[*component]; columns.len()])
+            .flat_map(|(component, columns)| {
+                vec![self.component_log_sizes[*component]; columns.len()]
+            })
             .collect();
         blocks.sort_unstable();
         trees[0] = blocks.into_iter().map(|log_size| Column { log_size, n_samples: 1 }).collect();
@@ -249,18 +266,26 @@ impl VerificationKey {
     /// Whether this key is one that the verifiers of this crate are made for: sizes that a circuit can have, and
     /// parameters that let FRI end where it should.
     pub fn validate(&self) -> Result<(), KeyError> {
-        let Parameters { log_blowup, n_queries, query_pow_bits, interaction_pow_bits, fold_step, log_last_layer } =
-            self.parameters;
+        let Parameters {
+            log_blowup,
+            n_queries,
+            query_pow_bits,
+            interaction_pow_bits,
+            fold_step,
+            log_last_layer,
+        } = self.parameters;
         for (component, (log_size, fixed)) in
             self.component_log_sizes.into_iter().zip(FIXED_LOG_SIZES).enumerate()
         {
             // 16 rows are what a circuit pads to.
-            let possible = if fixed == 0 { (4..=24).contains(&log_size) } else { log_size == fixed };
+            let possible =
+                if fixed == 0 { (4..=24).contains(&log_size) } else { log_size == fixed };
             if !possible {
                 return Err(KeyError::ComponentSize { component, log_size });
             }
         }
-        if !(1..=8).contains(&log_blowup) {
+        // Positions are drawn from 32 bits, and points of the circle have 31.
+        if !(1..=8).contains(&log_blowup) || self.domain_log_size() > 28 {
             return Err(KeyError::Parameter { name: "log_blowup", value: log_blowup as usize });
         }
         if !(1..=128).contains(&n_queries) {
@@ -277,8 +302,13 @@ impl VerificationKey {
             return Err(KeyError::Parameter { name: "fold_step", value: fold_step as usize });
         }
         let folds = self.trace_log_size().checked_sub(log_last_layer);
-        if log_last_layer > 10 || !folds.is_some_and(|folds| folds > 0 && folds.is_multiple_of(fold_step)) {
-            return Err(KeyError::Parameter { name: "log_last_layer", value: log_last_layer as usize });
+        if log_last_layer > 10
+            || !folds.is_some_and(|folds| folds > 0 && folds.is_multiple_of(fold_step))
+        {
+            return Err(KeyError::Parameter {
+                name: "log_last_layer",
+                value: log_last_layer as usize,
+            });
         }
         Ok(())
     }

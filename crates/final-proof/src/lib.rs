@@ -19,8 +19,8 @@
 #![feature(portable_simd)]
 
 mod channel;
-mod keccak;
 mod ethereum;
+mod keccak;
 mod key;
 mod merkle;
 mod proof;

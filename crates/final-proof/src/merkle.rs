@@ -94,11 +94,14 @@ const fn lifted_row(row: usize, log_size: u32, lifted_log_size: u32) -> usize {
 impl MerkleOpsLifted<KeccakMerkleHasher> for SimdBackend {
     /// Hashes row by row, straight from the columns: nothing but the hashes is kept.
     fn build_leaves(columns: &[&BaseColumn], lifting_log_size: u32) -> Vec<KeccakHash> {
-        let Some(largest) = columns.iter().map(|column| column.as_slice().len().ilog2()).max() else {
+        let Some(largest) = columns.iter().map(|column| column.as_slice().len().ilog2()).max()
+        else {
             return vec![KeccakMerkleHasher::default().finalize()];
         };
-        let columns: Vec<(&[BaseField], u32)> =
-            columns.iter().map(|column| (column.as_slice(), column.as_slice().len().ilog2())).collect();
+        let columns: Vec<(&[BaseField], u32)> = columns
+            .iter()
+            .map(|column| (column.as_slice(), column.as_slice().len().ilog2()))
+            .collect();
         let mut leaves = vec![KeccakHash::default(); 1 << largest];
         leaves.par_chunks_mut(HASHES_PER_TASK).enumerate().for_each(|(task, leaves)| {
             let mut batch = Batch::new(1 + 4 * columns.len());
@@ -120,13 +123,18 @@ impl MerkleOpsLifted<KeccakMerkleHasher> for SimdBackend {
         if largest == lifting_log_size {
             return leaves;
         }
-        (0..1 << lifting_log_size).into_par_iter().map(|row| leaves[lifted_row(row, largest, lifting_log_size)]).collect()
+        (0..1 << lifting_log_size)
+            .into_par_iter()
+            .map(|row| leaves[lifted_row(row, largest, lifting_log_size)])
+            .collect()
     }
 
     fn build_next_layer(previous: &Vec<KeccakHash>) -> Vec<KeccakHash> {
         let mut layer = vec![KeccakHash::default(); previous.len() / 2];
-        layer.par_chunks_mut(HASHES_PER_TASK).zip(previous.par_chunks(2 * HASHES_PER_TASK)).for_each(
-            |(nodes, children)| {
+        layer
+            .par_chunks_mut(HASHES_PER_TASK)
+            .zip(previous.par_chunks(2 * HASHES_PER_TASK))
+            .for_each(|(nodes, children)| {
                 let mut batch = Batch::new(2 * WORD_BYTES);
                 for (nodes, children) in nodes.chunks_mut(LANES).zip(children.chunks(2 * LANES)) {
                     for (lane, pair) in children.chunks_exact(2).enumerate() {
@@ -138,8 +146,7 @@ impl MerkleOpsLifted<KeccakMerkleHasher> for SimdBackend {
                         *node = KeccakHash::truncate(&digest);
                     }
                 }
-            },
-        );
+            });
         layer
     }
 }
@@ -152,24 +159,25 @@ const TASKS_PER_ROUND: u64 = 256;
 impl GrindOps<KeccakChannel> for SimdBackend {
     /// The smallest nonce that will do.
     fn grind(channel: &KeccakChannel, pow_bits: u32) -> u64 {
-        let try_task = |task: u64| {
-            let mut batch = Batch::new(45);
-            for lane in 0..LANES {
-                let message = batch.message(lane);
-                message[0] = TAG_POW;
-                message[1..33].copy_from_slice(&channel.digest());
-                message[33..37].copy_from_slice(&pow_bits.to_be_bytes());
-            }
-            let first = task * NONCES_PER_TASK;
-            (first..first + NONCES_PER_TASK).step_by(LANES).find_map(|nonce| {
-                for (lane, nonce) in (0..LANES).zip(nonce..) {
-                    batch.message(lane)[37..].copy_from_slice(&nonce.to_be_bytes());
+        let try_task =
+            |task: u64| {
+                let mut batch = Batch::new(45);
+                for lane in 0..LANES {
+                    let message = batch.message(lane);
+                    message[0] = TAG_POW;
+                    message[1..33].copy_from_slice(&channel.digest());
+                    message[33..37].copy_from_slice(&pow_bits.to_be_bytes());
                 }
-                batch.digests().iter().zip(nonce..).find_map(|(hash, nonce)| {
-                    (leading_zeros(hash) >= pow_bits).then_some(nonce)
+                let first = task * NONCES_PER_TASK;
+                (first..first + NONCES_PER_TASK).step_by(LANES).find_map(|nonce| {
+                    for (lane, nonce) in (0..LANES).zip(nonce..) {
+                        batch.message(lane)[37..].copy_from_slice(&nonce.to_be_bytes());
+                    }
+                    batch.digests().iter().zip(nonce..).find_map(|(hash, nonce)| {
+                        (leading_zeros(hash) >= pow_bits).then_some(nonce)
+                    })
                 })
-            })
-        };
+            };
         (0_u64..)
             .find_map(|round| {
                 let first = round * TASKS_PER_ROUND;
@@ -195,7 +203,11 @@ mod tests {
             (0..1_u32 << log_size).map(|row| BaseField::from(row * 1001 + seed)).collect()
         };
         let columns = [column(4, 1), column(5, 2), column(7, 3)];
-        let tree = MerkleProverLifted::<SimdBackend, KeccakMerkleHasher>::commit(columns.iter().collect(), 8, 0);
+        let tree = MerkleProverLifted::<SimdBackend, KeccakMerkleHasher>::commit(
+            columns.iter().collect(),
+            8,
+            0,
+        );
         let mut layer: Vec<KeccakHash> = (0..1 << 8)
             .map(|row| {
                 let mut hasher = KeccakMerkleHasher::default();

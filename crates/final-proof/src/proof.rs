@@ -3,8 +3,10 @@
 //! ```text
 //! trace root 24 | interaction nonce 8 | claimed sums 11 * 16 | interaction root 24 | composition root 24
 //! sampled values 16 each | FRI roots 24 each | last layer 16 * 2^log_last_layer | query nonce 8
-//! then for each of the four trees, at the queried positions in ascending order without repetition:
-//!     values 4 each, a position's in the order in which its leaf hashes them | Merkle hashes 24 each
+//! then at each queried position, in ascending order without repetition:
+//!     the values of the four trees, 4 each, in the order in which their leaves hash them
+//! then for each Merkle node that does not follow, layer by layer from the leaves:
+//!     its hash in each of the four trees, 24 each
 //! then for each FRI layer:
 //!     values that do not follow from the layer before, 16 each | Merkle hashes 24 each
 //! ```
@@ -110,7 +112,11 @@ impl Reader<'_> {
     fn base(&mut self) -> Result<BaseField, DecodeError> {
         let at = self.position;
         let value = u32::from_be_bytes(self.array()?);
-        if value >= P { Err(DecodeError::NonCanonical(at)) } else { Ok(BaseField::from_u32_unchecked(value)) }
+        if value >= P {
+            Err(DecodeError::NonCanonical(at))
+        } else {
+            Ok(BaseField::from_u32_unchecked(value))
+        }
     }
 
     fn felt(&mut self) -> Result<SecureField, DecodeError> {
@@ -127,7 +133,11 @@ impl Reader<'_> {
 }
 
 impl Head {
-    fn read(reader: &mut Reader<'_>, key: &VerificationKey, layout: &Layout) -> Result<Self, DecodeError> {
+    fn read(
+        reader: &mut Reader<'_>,
+        key: &VerificationKey,
+        layout: &Layout,
+    ) -> Result<Self, DecodeError> {
         let trace_root = reader.hash()?;
         let interaction_nonce = reader.u64()?;
         let mut claimed_sums = [SecureField::default(); N_COMPONENTS];
@@ -172,9 +182,15 @@ impl FinalProof {
         bytes.extend(fri_roots.iter().flat_map(|root| root.0));
         bytes.extend(felts_to_bytes(last_layer));
         bytes.extend(query_nonce.to_be_bytes());
-        for TreeOpening { values, hashes } in &self.openings {
-            bytes.extend(values.iter().flatten().flat_map(|value| value.0.to_be_bytes()));
-            bytes.extend(hashes.iter().flat_map(|hash| hash.0));
+        // The trees have one height and are opened at the same positions.
+        let [first, ..] = &self.openings;
+        for query in 0..first.values.len() {
+            let rows = self.openings.iter().filter_map(|opening| opening.values.get(query));
+            bytes.extend(rows.flatten().flat_map(|value| value.0.to_be_bytes()));
+        }
+        for node in 0..first.hashes.len() {
+            let hashes = self.openings.iter().filter_map(|opening| opening.hashes.get(node));
+            bytes.extend(hashes.flat_map(|hash| hash.0));
         }
         for FriOpening { values, hashes } in &self.fri_openings {
             bytes.extend(felts_to_bytes(values));
@@ -185,7 +201,11 @@ impl FinalProof {
 
     /// Reads a proof that claims `output`, from bytes that nobody vouches for. The claim and both proofs of work are
     /// needed because the queries, which they determine, delimit the openings.
-    pub fn from_calldata(bytes: &[u8], key: &VerificationKey, output: &[u8; 32]) -> Result<Self, DecodeError> {
+    pub fn from_calldata(
+        bytes: &[u8],
+        key: &VerificationKey,
+        output: &[u8; 32],
+    ) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_CALLDATA_BYTES {
             return Err(DecodeError::TooLong(bytes.len()));
         }
@@ -196,11 +216,15 @@ impl FinalProof {
         let transcript = Transcript::replay(key, &outputs, &head).map_err(Box::new)?;
         let shape = OpeningShape::new(key, &transcript.positions);
         let mut openings: [TreeOpening; 4] = Default::default();
-        for (opening, columns) in openings.iter_mut().zip(&layout.trees) {
-            *opening = TreeOpening {
-                values: reader.many(shape.n_positions, |reader| reader.many(columns.len(), Reader::base))?,
-                hashes: reader.many(shape.n_tree_hashes, Reader::hash)?,
-            };
+        for _ in 0..shape.n_positions {
+            for (opening, columns) in openings.iter_mut().zip(&layout.trees) {
+                opening.values.push(reader.many(columns.len(), Reader::base)?);
+            }
+        }
+        for _ in 0..shape.n_tree_hashes {
+            for opening in &mut openings {
+                opening.hashes.push(reader.hash()?);
+            }
         }
         let fri_openings = shape
             .fri
@@ -237,10 +261,14 @@ impl OpeningShape {
         let mut layer = positions.to_vec();
         let mut log_size = key.domain_log_size();
         for _ in 0..key.n_fri_layers() {
-            let mut cosets: Vec<usize> = layer.iter().map(|position| position >> fold_step).collect();
+            let mut cosets: Vec<usize> =
+                layer.iter().map(|position| position >> fold_step).collect();
             cosets.dedup();
             // A coset is a whole subtree, so that its hashes begin at its root.
-            fri.push(((cosets.len() << fold_step) - layer.len(), n_siblings(&cosets, log_size - fold_step)));
+            fri.push((
+                (cosets.len() << fold_step) - layer.len(),
+                n_siblings(&cosets, log_size - fold_step),
+            ));
             layer = cosets;
             log_size -= fold_step;
         }

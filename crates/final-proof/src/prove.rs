@@ -58,16 +58,23 @@ impl FinalProver {
         if circuit.n_outputs != N_OUTPUTS {
             return Err(ProveError::Outputs(circuit.n_outputs));
         }
-        let component_log_sizes = component_log_sizes(&circuit).ok_or(ProveError::IncompleteCircuit)?;
-        let mut key = VerificationKey { parameters, component_log_sizes, preprocessed_root: KeccakHash::default() };
+        let component_log_sizes =
+            component_log_sizes(&circuit).ok_or(ProveError::IncompleteCircuit)?;
+        let mut key = VerificationKey {
+            parameters,
+            component_log_sizes,
+            preprocessed_root: KeccakHash::default(),
+        };
         key.validate()?;
 
         let twiddles = SimdBackend::precompute_twiddles(
             CanonicCoset::new(key.domain_log_size()).circle_domain().half_coset,
         );
         let pool = BaseColumnPool::new();
-        let polynomials =
-            SimdBackend::interpolate_columns(circuit.preprocessed_trace.get_trace::<SimdBackend>(), &twiddles);
+        let polynomials = SimdBackend::interpolate_columns(
+            circuit.preprocessed_trace.get_trace::<SimdBackend>(),
+            &twiddles,
+        );
         let preprocessed = CommitmentTreeProver::new(
             polynomials,
             parameters.log_blowup,
@@ -89,11 +96,12 @@ impl FinalProver {
     pub fn prove(&self, values: &[SecureField]) -> Result<(FinalProof, [u8; 32]), ProveError> {
         let parameters = &self.key.parameters;
         let mut channel = self.key.channel();
-        let mut scheme = CommitmentSchemeProver::<SimdBackend, KeccakMerkleChannel>::with_memory_pool(
-            parameters.pcs_config(self.key.trace_log_size()),
-            &self.twiddles,
-            &self.pool,
-        );
+        let mut scheme =
+            CommitmentSchemeProver::<SimdBackend, KeccakMerkleChannel>::with_memory_pool(
+                parameters.pcs_config(self.key.trace_log_size()),
+                &self.twiddles,
+                &self.pool,
+            );
         scheme.set_store_polynomials_coefficients();
         scheme.commit_tree(MaybeOwned::Borrowed(&self.preprocessed), &mut channel);
 
@@ -117,8 +125,13 @@ impl FinalProver {
         channel.mix_u64(interaction_nonce);
         let elements = CircuitInteractionElements::draw(&mut channel);
         let mut tree = scheme.tree_builder();
-        let interaction_claim =
-            write_interaction_trace(&component_log_sizes, interaction, &mut tree, &elements, &self.twiddles);
+        let interaction_claim = write_interaction_trace(
+            &component_log_sizes,
+            interaction,
+            &mut tree,
+            &elements,
+            &self.twiddles,
+        );
         if !lookup_sum(&claim, &interaction_claim, &elements).is_zero() {
             return Err(ProveError::Lookups);
         }
@@ -151,7 +164,12 @@ impl FinalProver {
             return Err(ProveError::Shape { what: "commitments", expected: 4, found });
         };
         let mut openings: [TreeOpening; 4] = Default::default();
-        let trees = proof.queried_values.0.into_iter().zip(proof.decommitments.0).zip(&self.layout.leaf_order);
+        let trees = proof
+            .queried_values
+            .0
+            .into_iter()
+            .zip(proof.decommitments.0)
+            .zip(&self.layout.leaf_order);
         for (opening, ((columns, decommitment), leaf_order)) in openings.iter_mut().zip(trees) {
             if columns.len() != leaf_order.len() {
                 return Err(ProveError::Shape {
@@ -171,7 +189,10 @@ impl FinalProver {
         let fri_roots = layers.iter().map(|layer| layer.commitment).collect();
         let fri_openings = layers
             .into_iter()
-            .map(|layer| FriOpening { values: layer.fri_witness, hashes: layer.decommitment.hash_witness })
+            .map(|layer| FriOpening {
+                values: layer.fri_witness,
+                hashes: layer.decommitment.hash_witness,
+            })
             .collect();
         Ok(FinalProof {
             head: Head {

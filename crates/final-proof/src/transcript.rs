@@ -1,11 +1,11 @@
 //! The verifier's side of the conversation: what it says after everything that the prover said.
 
 use circuit_verifier::circuit_claim::CircuitInteractionElements;
+use num_traits::{One, Zero};
 use stwo::core::channel::{Channel, MerkleChannel};
 use stwo::core::circle::CirclePoint;
 use stwo::core::fields::FieldExpOps;
 use stwo::core::fields::qm31::SecureField;
-use num_traits::{One, Zero};
 use stwo::core::queries::{Queries, draw_queries};
 
 use crate::channel::{KeccakChannel, KeccakMerkleChannel};

@@ -11,9 +11,11 @@
 
 use std::fmt::{self, Display};
 
-use circuit_verifier::circuit_claim::{CircuitClaim, CircuitInteractionClaim, CircuitInteractionElements};
-use circuits::context::{U_VALUE, U_VAR_IDX};
+use circuit_verifier::circuit_claim::{
+    CircuitClaim, CircuitInteractionClaim, CircuitInteractionElements,
+};
 use circuit_verifier::relations::GATE_RELATION_ID;
+use circuits::context::{U_VALUE, U_VAR_IDX};
 use num_traits::{One, Zero};
 use stwo::core::air::{Component, Components};
 use stwo::core::circle::{CirclePoint, Coset};
@@ -88,7 +90,11 @@ pub enum FinalVerifyError {
 
 /// Verifies that `proof` is of the circuit of `key` with the public `output`: eight words below 2^31-1, little
 /// endian, the coordinates of two field elements.
-pub fn verify(proof: &FinalProof, key: &VerificationKey, output: &[u8; 32]) -> Result<(), FinalVerifyError> {
+pub fn verify(
+    proof: &FinalProof,
+    key: &VerificationKey,
+    output: &[u8; 32],
+) -> Result<(), FinalVerifyError> {
     key.validate()?;
     let outputs = output_values(output)?;
     let layout = key.layout();
@@ -98,10 +104,19 @@ pub fn verify(proof: &FinalProof, key: &VerificationKey, output: &[u8; 32]) -> R
     check_constraints(key, &layout, &proof.head, &transcript)?;
     check_opening_shape(proof, key, &layout, &transcript.positions)?;
 
-    let roots =
-        [key.preprocessed_root, proof.head.trace_root, proof.head.interaction_root, proof.head.composition_root];
+    let roots = [
+        key.preprocessed_root,
+        proof.head.trace_root,
+        proof.head.interaction_root,
+        proof.head.composition_root,
+    ];
     for ((opening, root), tree) in proof.openings.iter().zip(roots).zip(TraceTree::ALL) {
-        let leaves = transcript.positions.iter().copied().zip(opening.values.iter().map(|row| leaf(row))).collect();
+        let leaves = transcript
+            .positions
+            .iter()
+            .copied()
+            .zip(opening.values.iter().map(|row| leaf(row)))
+            .collect();
         if merkle_root(leaves, key.domain_log_size(), &opening.hashes) != Some(root) {
             return Err(FinalVerifyError::TraceCommitment(tree));
         }
@@ -111,14 +126,20 @@ pub fn verify(proof: &FinalProof, key: &VerificationKey, output: &[u8; 32]) -> R
 }
 
 /// As [`verify`], of a proof in the form that the contract reads.
-pub fn verify_calldata(bytes: &[u8], key: &VerificationKey, output: &[u8; 32]) -> Result<(), DecodeError> {
+pub fn verify_calldata(
+    bytes: &[u8],
+    key: &VerificationKey,
+    output: &[u8; 32],
+) -> Result<(), DecodeError> {
     key.validate().map_err(|error| Box::new(error.into()))?;
     let proof = FinalProof::from_calldata(bytes, key, output)?;
     verify(&proof, key, output).map_err(|error| Box::new(error).into())
 }
 
 /// The field elements of an output.
-pub(crate) fn output_values(output: &[u8; 32]) -> Result<[SecureField; N_OUTPUTS], FinalVerifyError> {
+pub(crate) fn output_values(
+    output: &[u8; 32],
+) -> Result<[SecureField; N_OUTPUTS], FinalVerifyError> {
     let mut words = [BaseField::zero(); 8];
     for (index, (word, bytes)) in words.iter_mut().zip(output.as_chunks::<4>().0).enumerate() {
         let value = u32::from_le_bytes(*bytes);
@@ -135,10 +156,18 @@ fn expect(what: &'static str, expected: usize, found: usize) -> Result<(), Final
     if expected == found { Ok(()) } else { Err(FinalVerifyError::Shape { what, expected, found }) }
 }
 
-fn check_head_shape(head: &Head, key: &VerificationKey, layout: &Layout) -> Result<(), FinalVerifyError> {
+fn check_head_shape(
+    head: &Head,
+    key: &VerificationKey,
+    layout: &Layout,
+) -> Result<(), FinalVerifyError> {
     expect("sampled values", layout.n_samples(), head.sampled_values.len())?;
     expect("FRI roots", key.n_fri_layers(), head.fri_roots.len())?;
-    expect("coefficients of the last layer", 1 << key.parameters.log_last_layer, head.last_layer.len())
+    expect(
+        "coefficients of the last layer",
+        1 << key.parameters.log_last_layer,
+        head.last_layer.len(),
+    )
 }
 
 fn check_opening_shape(
@@ -156,7 +185,9 @@ fn check_opening_shape(
         expect("hashes of a trace's tree", shape.n_tree_hashes, opening.hashes.len())?;
     }
     expect("FRI layers", shape.fri.len(), proof.fri_openings.len())?;
-    for (FriOpening { values, hashes }, (n_values, n_hashes)) in proof.fri_openings.iter().zip(&shape.fri) {
+    for (FriOpening { values, hashes }, (n_values, n_hashes)) in
+        proof.fri_openings.iter().zip(&shape.fri)
+    {
         expect("values of a FRI layer", *n_values, values.len())?;
         expect("hashes of a FRI layer", *n_hashes, hashes.len())?;
     }
@@ -191,13 +222,21 @@ fn check_lookups(
 }
 
 /// The sampled values, by tree, column and sample.
-fn samples_by_column(layout: &Layout, sampled_values: &[SecureField]) -> TreeVec<Vec<Vec<SecureField>>> {
+fn samples_by_column(
+    layout: &Layout,
+    sampled_values: &[SecureField],
+) -> TreeVec<Vec<Vec<SecureField>>> {
     let mut values = sampled_values.iter().copied();
     TreeVec(
         layout
             .trees
             .iter()
-            .map(|columns| columns.iter().map(|column| values.by_ref().take(column.n_samples).collect()).collect())
+            .map(|columns| {
+                columns
+                    .iter()
+                    .map(|column| values.by_ref().take(column.n_samples).collect())
+                    .collect()
+            })
             .collect(),
     )
 }
@@ -219,11 +258,22 @@ fn check_constraints(
     let components = key.components(&transcript.lookup_elements, head.claimed_sums).components();
     let components: Vec<&dyn Component> = components.iter().map(AsRef::as_ref).collect();
     let combined = Components { components, n_preprocessed_columns: layout.trees[0].len() }
-        .eval_composition_polynomial_at_point(point, &samples, transcript.composition_coefficient, log_size);
+        .eval_composition_polynomial_at_point(
+            point,
+            &samples,
+            transcript.composition_coefficient,
+            log_size,
+        );
 
     let composition: Vec<SecureField> = samples.0[3].iter().flatten().copied().collect();
-    let half = |from: usize| SecureField::from_partial_evals(std::array::from_fn(|i| composition[from + i]));
-    if combined == half(0) + vanishing * half(4) { Ok(()) } else { Err(FinalVerifyError::Constraints) }
+    let half = |from: usize| {
+        SecureField::from_partial_evals(std::array::from_fn(|i| composition[from + i]))
+    };
+    if combined == half(0) + vanishing * half(4) {
+        Ok(())
+    } else {
+        Err(FinalVerifyError::Constraints)
+    }
 }
 
 fn leaf(values: &[BaseField]) -> KeccakHash {
@@ -234,7 +284,11 @@ fn leaf(values: &[BaseField]) -> KeccakHash {
 
 /// The root of a tree from its nodes at `height` and the siblings that do not follow from them; none where there are
 /// too few siblings or too many. `nodes` ascend without repetition.
-fn merkle_root(mut nodes: Vec<(usize, KeccakHash)>, height: u32, siblings: &[KeccakHash]) -> Option<KeccakHash> {
+fn merkle_root(
+    mut nodes: Vec<(usize, KeccakHash)>,
+    height: u32,
+    siblings: &[KeccakHash],
+) -> Option<KeccakHash> {
     let mut siblings = siblings.iter().copied();
     for _ in 0..height {
         let mut parents = Vec::with_capacity(nodes.len());
@@ -343,10 +397,13 @@ fn quotients(
             for SampleBatch { point, terms, slope, offset } in &batches {
                 let values: SecureField = terms
                     .iter()
-                    .map(|(tree, column, power)| *power * proof.openings[*tree].values[query][place[*tree][*column]])
+                    .map(|(tree, column, power)| {
+                        *power * proof.openings[*tree].values[query][place[*tree][*column]]
+                    })
                     .sum();
                 let numerator = values * line_scale(*point) - *slope * at.y - *offset;
-                let denominator: CM31 = (point.x.0 - at.x) * point.y.1 - (point.y.0 - at.y) * point.x.1;
+                let denominator: CM31 =
+                    (point.x.0 - at.x) * point.y.1 - (point.y.0 - at.y) * point.x.1;
                 if denominator.is_zero() {
                     return Err(FinalVerifyError::DegenerateRandomness);
                 }
@@ -366,8 +423,10 @@ fn check_fri(
     let fold_step = key.parameters.fold_step;
     let circle = CanonicCoset::new(key.domain_log_size()).circle_domain();
     let mut log_size = key.domain_log_size();
-    let mut known: Vec<(usize, SecureField)> = transcript.positions.iter().copied().zip(quotients).collect();
-    let layers = proof.fri_openings.iter().zip(&proof.head.fri_roots).zip(&transcript.folding_coefficients);
+    let mut known: Vec<(usize, SecureField)> =
+        transcript.positions.iter().copied().zip(quotients).collect();
+    let layers =
+        proof.fri_openings.iter().zip(&proof.head.fri_roots).zip(&transcript.folding_coefficients);
     for (layer, ((opening, root), coefficient)) in layers.enumerate() {
         let mut witness = opening.values.iter().copied();
         let mut nodes = Vec::new();
@@ -380,8 +439,10 @@ fn check_fri(
                 values[position - start] = Some(*value);
             }
             // The shape was checked: there is a value for each place that is not known.
-            let values: Vec<SecureField> =
-                values.into_iter().map(|value| value.or_else(|| witness.next()).unwrap_or_default()).collect();
+            let values: Vec<SecureField> = values
+                .into_iter()
+                .map(|value| value.or_else(|| witness.next()).unwrap_or_default())
+                .collect();
             nodes.push((index, coset_root(&values)));
 
             let start = bit_reverse_index(start, log_size);
@@ -418,10 +479,15 @@ fn check_fri(
 fn coset_root(values: &[SecureField]) -> KeccakHash {
     let mut nodes: Vec<KeccakHash> = values
         .chunks(4)
-        .map(|values| leaf(&values.iter().flat_map(|value| value.to_m31_array()).collect::<Vec<_>>()))
+        .map(|values| {
+            leaf(&values.iter().flat_map(|value| value.to_m31_array()).collect::<Vec<_>>())
+        })
         .collect();
     while nodes.len() > 1 {
-        nodes = nodes.chunks(2).map(|pair| KeccakMerkleHasher::hash_children((pair[0], pair[1]))).collect();
+        nodes = nodes
+            .chunks(2)
+            .map(|pair| KeccakMerkleHasher::hash_children((pair[0], pair[1])))
+            .collect();
     }
     nodes[0]
 }
@@ -435,7 +501,14 @@ fn fold_circle(
     fold_step: u32,
 ) -> SecureField {
     let initial = domain.index_at(start);
-    let onto_line =
-        fold_circle_into_line(&values, CircleDomain::new(Coset::new(initial, fold_step - 1)), coefficient);
-    fold_coset(onto_line, LineDomain::new(Coset::new(initial, fold_step - 1)), coefficient * coefficient)
+    let onto_line = fold_circle_into_line(
+        &values,
+        CircleDomain::new(Coset::new(initial, fold_step - 1)),
+        coefficient,
+    );
+    fold_coset(
+        onto_line,
+        LineDomain::new(Coset::new(initial, fold_step - 1)),
+        coefficient * coefficient,
+    )
 }

@@ -16,9 +16,12 @@ struct Fixture {
 }
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts/solidity/test/verifier/fixtures");
-    let json: Value = serde_json::from_slice(&std::fs::read(folder.join("key.json")).unwrap()).unwrap();
-    let bytes = |name: &str| hex::decode(json[name].as_str().unwrap().trim_start_matches("0x")).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../contracts/solidity/test/verifier/fixtures");
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("key.json")).unwrap()).unwrap();
+    let bytes =
+        |name: &str| hex::decode(json[name].as_str().unwrap().trim_start_matches("0x")).unwrap();
     let log_sizes: Vec<u32> = serde_json::from_value(json["componentLogSizes"].clone()).unwrap();
     Fixture {
         proof: std::fs::read(folder.join("proof.bin")).unwrap(),
@@ -54,8 +57,11 @@ fn flipped_bits_are_refused() {
     let Fixture { proof, key, output } = &*FIXTURE;
     let mut changed = proof.clone();
     for i in 0..600 {
-        let index =
-            if i < 300 { (i * 37) % OPENINGS } else { OPENINGS + (i * 311) % (proof.len() - OPENINGS) };
+        let index = if i < 300 {
+            (i * 37) % OPENINGS
+        } else {
+            OPENINGS + (i * 311) % (proof.len() - OPENINGS)
+        };
         changed[index] ^= 1 << (i % 8);
         assert!(verify_calldata(&changed, key, output).is_err(), "byte {index}");
         changed[index] ^= 1 << (i % 8);
@@ -101,7 +107,10 @@ fn elements_that_are_not_canonical_are_refused() {
 fn other_lengths_are_refused() {
     let Fixture { proof, key, output } = &*FIXTURE;
     for length in [0, 1, 200, OPENINGS - 1, proof.len() / 2, proof.len() - 1] {
-        assert_eq!(verify_calldata(&proof[..length], key, output), Err(DecodeError::Truncated(length)));
+        assert_eq!(
+            verify_calldata(&proof[..length], key, output),
+            Err(DecodeError::Truncated(length))
+        );
     }
     let mut longer = proof.clone();
     longer.push(0);
@@ -119,7 +128,10 @@ fn changed_openings_are_refused_by_their_commitment() {
     };
     for i in 0..50 {
         let early = OPENINGS + i * 101;
-        assert!(matches!(flipped(early), Some(FinalVerifyError::TraceCommitment(_))), "byte {early}");
+        assert!(
+            matches!(flipped(early), Some(FinalVerifyError::TraceCommitment(_))),
+            "byte {early}"
+        );
         let late = proof.len() - 1 - i * 397;
         assert!(matches!(flipped(late), Some(FinalVerifyError::FriCommitment(_))), "byte {late}");
     }

@@ -5,8 +5,8 @@ mod support;
 use std::sync::LazyLock;
 
 use sidereal_final_proof::{
-    DecodeError, FinalProof, FinalProver, FinalVerifyError, KeccakHash, Parameters, TraceTree, VerificationKey,
-    verify, verify_calldata,
+    DecodeError, FinalProof, FinalProver, FinalVerifyError, KeccakHash, Parameters, TraceTree,
+    VerificationKey, verify, verify_calldata,
 };
 use stwo::core::fields::m31::BaseField;
 use stwo::core::fields::qm31::SecureField;
@@ -98,7 +98,9 @@ fn each_check_refuses_what_it_is_for() {
     let one = SecureField::from(1);
     assert_eq!(refusal(&|proof| proof.head.claimed_sums[3] += one), FinalVerifyError::LookupSum);
     for (index, tree) in
-        [TraceTree::Preprocessed, TraceTree::Trace, TraceTree::Interaction, TraceTree::Composition].iter().enumerate()
+        [TraceTree::Preprocessed, TraceTree::Trace, TraceTree::Interaction, TraceTree::Composition]
+            .iter()
+            .enumerate()
     {
         let error = FinalVerifyError::TraceCommitment(*tree);
         let one = BaseField::from(1);
@@ -135,6 +137,10 @@ fn other_samples_violate_the_constraints() {
     for sample in (0..proof.head.sampled_values.len()).step_by(7) {
         let mut changed = proof.clone();
         changed.head.sampled_values[sample] += SecureField::from(1);
-        assert_eq!(verify(&changed, key, output), Err(FinalVerifyError::Constraints), "sample {sample}");
+        assert_eq!(
+            verify(&changed, key, output),
+            Err(FinalVerifyError::Constraints),
+            "sample {sample}"
+        );
     }
 }

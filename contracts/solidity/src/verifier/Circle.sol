@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {POINTS, PREFIXES} from "./Memory.sol";
+import {CirclePoints} from "./CirclePoints.sol";
+import {POINTS, POINTS_BYTES, PREFIXES} from "./Memory.sol";
 import {MASK_32, P, P_SQUARED, QM31} from "./QM31.sol";
-import {CIRCLE_POINTS, DOMAIN_LOG_SIZE, POINT_WINDOWS} from "./generated/CircuitShape.sol";
+import {DOMAIN_LOG_SIZE} from "./generated/CircuitShape.sol";
 
 /// The circle x^2 + y^2 = 1 over M31: a group of 2^31 points, in which a point is known by its index. Indices count in
 /// units of 2^6, half the step between the points of the largest domain, 2^24 points.
@@ -12,31 +13,44 @@ library Circle {
     error DegenerateRandomness();
 
     /// Copies the table into memory, where `point` reads it.
-    function load() internal pure {
-        bytes memory points = CIRCLE_POINTS;
+    function load(CirclePoints table) internal view {
         assembly {
-            mcopy(POINTS, add(points, 0x20), mload(points))
+            extcodecopy(table, POINTS, 0, POINTS_BYTES)
         }
     }
 
     /// The point at `index` units, below 2^28.
     function point(uint256 index) internal pure returns (uint256 x, uint256 y) {
         assembly {
-            // Four bits after four bits: eight bytes for each value of these, 128 for each four.
+            // Seven times four bits: eight bytes for each value of these, 128 for each four.
             let entry := mload(add(POINTS, shl(3, and(index, 15))))
             x := shr(224, entry)
             y := and(shr(192, entry), MASK_32)
-            let table := POINTS
-            for { let window := 1 } lt(window, POINT_WINDOWS) { window := add(window, 1) } {
-                index := shr(4, index)
-                table := add(table, 0x80)
-                entry := mload(add(table, shl(3, and(index, 15))))
-                let a := shr(224, entry)
-                let b := and(shr(192, entry), MASK_32)
-                let z := mod(add(mul(x, a), sub(P_SQUARED, mul(y, b))), P)
-                y := mod(add(mul(x, b), mul(y, a)), P)
-                x := z
-            }
+            let z := 0
+            entry := mload(add(add(POINTS, 0x80), shl(3, and(shr(4, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
+            entry := mload(add(add(POINTS, 0x100), shl(3, and(shr(8, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
+            entry := mload(add(add(POINTS, 0x180), shl(3, and(shr(12, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
+            entry := mload(add(add(POINTS, 0x200), shl(3, and(shr(16, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
+            entry := mload(add(add(POINTS, 0x280), shl(3, and(shr(20, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
+            entry := mload(add(add(POINTS, 0x300), shl(3, and(shr(24, index), 15))))
+            z := mod(add(mul(x, shr(224, entry)), sub(P_SQUARED, mul(y, and(shr(192, entry), MASK_32)))), P)
+            y := mod(add(mul(x, and(shr(192, entry), MASK_32)), mul(y, shr(224, entry))), P)
+            x := z
         }
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ICircuitVerifier} from "../ICircuitVerifier.sol";
 import {Circle} from "./Circle.sol";
+import {CirclePoints} from "./CirclePoints.sol";
 import {Fri} from "./Fri.sol";
 import {KeccakChannel} from "./KeccakChannel.sol";
 import {
@@ -11,7 +12,6 @@ import {
     INPUTS,
     INTERACTION_STARTS,
     MEMORY_END,
-    NODES,
     N_POSITIONS,
     OODS_X,
     OODS_Y,
@@ -19,10 +19,12 @@ import {
     POSITIONS,
     QUOTIENT_COEFFICIENT,
     ROWS,
+    ROW_NODES,
+    ROW_NODE_BYTES,
     TRACE_STARTS
 } from "./Memory.sol";
 import {MerkleTree} from "./MerkleTree.sol";
-import {MASK_32, QM31, VALUES_31, VALUES_ONE, VALUES_TOP} from "./QM31.sol";
+import {QM31, VALUES_31, VALUES_ONE, VALUES_TOP} from "./QM31.sol";
 import {Quotients} from "./Quotients.sol";
 import {CircuitConstraints} from "./generated/CircuitConstraints.sol";
 import {
@@ -100,6 +102,8 @@ contract CircuitVerifier is ICircuitVerifier {
 
     /// Evaluates the constraints. Created by this contract's constructor: nobody chooses its address.
     CircuitConstraints public immutable CONSTRAINTS;
+    /// The table of points; likewise.
+    CirclePoints public immutable CIRCLE;
     /// The root of the preprocessed columns, 24 bytes.
     bytes32 public immutable PREPROCESSED_ROOT;
     /// Rows of each component as a power of two, a byte each, the first component in the least significant.
@@ -130,6 +134,7 @@ contract CircuitVerifier is ICircuitVerifier {
             blockLogSizes[component] = componentLogSizes[(PREPROCESSED_COMPONENTS >> (8 * component)) & 0xff];
         }
         CONSTRAINTS = new CircuitConstraints();
+        CIRCLE = new CirclePoints();
         PREPROCESSED_ROOT = preprocessedRoot;
         COMPONENT_LOG_SIZES = packed;
         COMPONENT_ORDER = _ascending(componentLogSizes);
@@ -184,7 +189,7 @@ contract CircuitVerifier is ICircuitVerifier {
     }
 
     /// Takes all memory that is needed, and returns where the proof is.
-    function _start(bytes calldata proof) internal pure returns (uint256 proofAt) {
+    function _start(bytes calldata proof) internal view returns (uint256 proofAt) {
         if (proof.length < OPENINGS_AT) revert ProofLength(OPENINGS_AT, proof.length);
         uint256 free;
         assembly {
@@ -194,7 +199,7 @@ contract CircuitVerifier is ICircuitVerifier {
         }
         // What Memory.sol lays out begins where Solidity's own memory ends. Nothing may have been allocated before.
         assert(free == CHANNEL);
-        Circle.load();
+        Circle.load(CIRCLE);
     }
 
     /// Replays the conversation: all randomness, both proofs of work, the queries.
@@ -372,8 +377,10 @@ contract CircuitVerifier is ICircuitVerifier {
     /// for the wires' d, e, f: `S def + ef + df + de = 0`, and none of them 0.
     function _checkLookups(uint256 proofAt) internal pure {
         uint256 claims;
-        for (uint256 component; component < N_COMPONENTS; ++component) {
-            claims = QM31.add(claims, _element(proofAt + CLAIMED_SUMS_AT + 16 * component));
+        unchecked {
+            for (uint256 component; component < N_COMPONENTS; ++component) {
+                claims = QM31.add(claims, _element(proofAt + CLAIMED_SUMS_AT + 16 * component));
+            }
         }
         uint256 words = _load(OUTPUT);
         uint256 d = _combineWire(U_WIRE, 1 << 32);
@@ -392,9 +399,13 @@ contract CircuitVerifier is ICircuitVerifier {
         combined = QM31.sub(GATE_RELATION, _load(INPUTS));
         combined = QM31.add(combined, QM31.scale(alpha, wire));
         uint256 power = alpha;
-        for (uint256 i; i < 4; ++i) {
-            power = QM31.mul(power, alpha);
-            combined = QM31.add(combined, QM31.scale(power, (value >> (96 - 32 * i)) & MASK_32));
+        value <<= 128;
+        unchecked {
+            for (uint256 i; i < 4; ++i) {
+                power = QM31.mul(power, alpha);
+                combined = QM31.add(combined, QM31.scale(power, value >> 224));
+                value <<= 32;
+            }
         }
     }
 
@@ -402,9 +413,11 @@ contract CircuitVerifier is ICircuitVerifier {
     /// x doubled 19 times, by which the composition polynomial's halves differ too.
     function _checkConstraints(uint256 proofAt) internal view {
         uint256 vanishing = _load(OODS_X);
-        for (uint256 i = 1; i < TRACE_LOG_SIZE; ++i) {
-            uint256 square = QM31.mul(vanishing, vanishing);
-            vanishing = QM31.sub(QM31.add(square, square), 1);
+        unchecked {
+            for (uint256 i = 1; i < TRACE_LOG_SIZE; ++i) {
+                uint256 square = QM31.mul(vanishing, vanishing);
+                vanishing = QM31.sub(QM31.add(square, square), 1);
+            }
         }
         if (QM31.isZero(vanishing)) revert Circle.DegenerateRandomness();
         uint256 sample = proofAt + SAMPLES_AT + 16 * (N_SAMPLES - N_COMPOSITION);
@@ -428,29 +441,33 @@ contract CircuitVerifier is ICircuitVerifier {
 
     /// The queried rows belong to the four trees. Returns where the openings of FRI begin.
     function _checkRows(uint256 proofAt) internal view returns (uint256 end) {
-        end = _checkTree(0, PREPROCESSED_ROOT, N_PREPROCESSED, proofAt + OPENINGS_AT);
-        end = _checkTree(1, _bytes32(proofAt), N_TRACE, end);
-        end = _checkTree(2, _bytes32(proofAt + INTERACTION_ROOT_AT), N_INTERACTION, end);
-        end = _checkTree(3, _bytes32(proofAt + COMPOSITION_ROOT_AT), N_COMPOSITION, end);
-    }
-
-    function _checkTree(uint256 tree, bytes32 expected, uint256 columns, uint256 from)
-        private
-        pure
-        returns (uint256 end)
-    {
-        _store(ROWS + 0x20 * tree, from);
+        uint256 row = proofAt + OPENINGS_AT;
+        _store(ROWS, row);
         uint256 n = _load(N_POSITIONS);
         unchecked {
+            uint256 node = ROW_NODES;
             for (uint256 query; query < n; ++query) {
-                _store(NODES + 0x40 * query, _load(POSITIONS + 0x20 * query));
-                _store(NODES + 0x40 * query + 0x20, MerkleTree.leaf(from, 4 * columns));
-                from += 4 * columns;
+                _store(node, _load(POSITIONS + 0x20 * query));
+                _store(node + 0x20, MerkleTree.leaf(row, 4 * N_PREPROCESSED));
+                row += 4 * N_PREPROCESSED;
+                _store(node + 0x40, MerkleTree.leaf(row, 4 * N_TRACE));
+                row += 4 * N_TRACE;
+                _store(node + 0x60, MerkleTree.leaf(row, 4 * N_INTERACTION));
+                row += 4 * N_INTERACTION;
+                _store(node + 0x80, MerkleTree.leaf(row, 4 * N_COMPOSITION));
+                row += 4 * N_COMPOSITION;
+                node += ROW_NODE_BYTES;
             }
         }
-        uint256 root;
-        (root, end) = MerkleTree.root(n, DOMAIN_LOG_SIZE, from);
-        if (root != uint256(expected) & MerkleTree.HASH) revert TraceCommitment(tree);
+        end = MerkleTree.rowRoots(n, DOMAIN_LOG_SIZE, row);
+        _requireRoot(0, PREPROCESSED_ROOT);
+        _requireRoot(1, _bytes32(proofAt));
+        _requireRoot(2, _bytes32(proofAt + INTERACTION_ROOT_AT));
+        _requireRoot(3, _bytes32(proofAt + COMPOSITION_ROOT_AT));
+    }
+
+    function _requireRoot(uint256 tree, bytes32 expected) private pure {
+        if (_load(ROW_NODES + 0x20 + 0x20 * tree) != uint256(expected) & MerkleTree.HASH) revert TraceCommitment(tree);
     }
 
     /// The quotients are of low degree. Returns where the proof ends.

@@ -463,6 +463,7 @@ library Fri {
 
     /// The polynomial at the point of the basis: coefficients times lower products, their sums times upper ones.
     function _evaluate() private pure returns (uint256 value) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly {
             let coefficient := LAST_LAYER
             for { let high := BASIS_HIGH } lt(high, add(BASIS_HIGH, 0x200)) { high := add(high, 0x20) } {
@@ -471,30 +472,30 @@ library Fri {
                 four := add(four, mul(mload(add(coefficient, 0x20)), mload(add(BASIS_LOW, 0x20))))
                 four := add(four, mul(mload(add(coefficient, 0x40)), mload(add(BASIS_LOW, 0x40))))
                 four := add(four, mul(mload(add(coefficient, 0x60)), mload(add(BASIS_LOW, 0x60))))
-                let sum := add(and(four, PPPP), and(shr(31, four), MASK_33))
+                let sum := add(and(four, low31), and(shr(31, four), low33))
                 four := mul(mload(add(coefficient, 0x80)), mload(add(BASIS_LOW, 0x80)))
                 four := add(four, mul(mload(add(coefficient, 0xa0)), mload(add(BASIS_LOW, 0xa0))))
                 four := add(four, mul(mload(add(coefficient, 0xc0)), mload(add(BASIS_LOW, 0xc0))))
                 four := add(four, mul(mload(add(coefficient, 0xe0)), mload(add(BASIS_LOW, 0xe0))))
-                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                sum := add(sum, add(and(four, low31), and(shr(31, four), low33)))
                 four := mul(mload(add(coefficient, 0x100)), mload(add(BASIS_LOW, 0x100)))
                 four := add(four, mul(mload(add(coefficient, 0x120)), mload(add(BASIS_LOW, 0x120))))
                 four := add(four, mul(mload(add(coefficient, 0x140)), mload(add(BASIS_LOW, 0x140))))
                 four := add(four, mul(mload(add(coefficient, 0x160)), mload(add(BASIS_LOW, 0x160))))
-                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                sum := add(sum, add(and(four, low31), and(shr(31, four), low33)))
                 four := mul(mload(add(coefficient, 0x180)), mload(add(BASIS_LOW, 0x180)))
                 four := add(four, mul(mload(add(coefficient, 0x1a0)), mload(add(BASIS_LOW, 0x1a0))))
                 four := add(four, mul(mload(add(coefficient, 0x1c0)), mload(add(BASIS_LOW, 0x1c0))))
                 four := add(four, mul(mload(add(coefficient, 0x1e0)), mload(add(BASIS_LOW, 0x1e0))))
-                sum := add(sum, add(and(four, PPPP), and(shr(31, four), MASK_33)))
+                sum := add(sum, add(and(four, low31), and(shr(31, four), low33)))
                 coefficient := add(coefficient, 0x200)
                 // To p + 2^5, to p; the product by a factor to p^2, folded below 2^32; 16 of them below 2^36.
-                sum := add(and(sum, PPPP), and(shr(31, sum), MASK_33))
-                sum := mul(add(and(sum, PPPP), and(shr(31, sum), MASK_33)), mload(high))
-                value := add(value, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+                sum := add(and(sum, low31), and(shr(31, sum), low33))
+                sum := mul(add(and(sum, low31), and(shr(31, sum), low33)), mload(high))
+                value := add(value, add(and(sum, low31), and(shr(31, sum), low33)))
             }
-            value := add(and(value, PPPP), and(shr(31, value), MASK_33))
-            value := add(and(value, PPPP), and(shr(31, value), MASK_33))
+            value := add(and(value, low31), and(shr(31, value), low33))
+            value := add(and(value, low31), and(shr(31, value), low33))
         }
     }
 }

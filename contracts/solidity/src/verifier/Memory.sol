@@ -24,21 +24,22 @@ uint256 constant FOLDING_COEFFICIENTS = 0x2860;
 uint256 constant OUTPUT = 0x28e0;
 // How many positions there are.
 uint256 constant N_POSITIONS = 0x2900;
-// Where the queried rows of the four trees begin in calldata.
+// Where the queried rows begin in calldata.
 uint256 constant ROWS = 0x2920;
 // First column of each component in a leaf of the trace and of the interaction trace.
 uint256 constant TRACE_STARTS = 0x29a0;
 uint256 constant INTERACTION_STARTS = 0x2b00;
 // `CIRCLE_POINTS`.
 uint256 constant POINTS = 0x2c60;
+uint256 constant POINTS_BYTES = 896;
 // The input of `CircuitConstraints`, behind its selector in the four bytes before.
 uint256 constant INPUTS = 0x3020;
-// Coefficient of each column in the quotient at the point out of the domain, in the order of the leaves, each tree
-// padded to a multiple of eight.
+// Coefficient of each column in the quotient at the point out of the domain, in the order of a row's values, of which
+// there are 319: 45, 114, 152 and 8. One more is zero.
 uint256 constant COEFFICIENTS = 0x4c00;
-uint256 constant TRACE_COEFFICIENTS = 0x5200;
-uint256 constant INTERACTION_COEFFICIENTS = 0x6100;
-uint256 constant COMPOSITION_COEFFICIENTS = 0x7400;
+uint256 constant TRACE_COEFFICIENTS = 0x51a0;
+uint256 constant INTERACTION_COEFFICIENTS = 0x5fe0;
+uint256 constant COMPOSITION_COEFFICIENTS = 0x72e0;
 // Coefficients of the running sums' four columns, component by component: at the row before, and for periodicity.
 uint256 constant PREVIOUS_COEFFICIENTS = 0x7500;
 uint256 constant PERIOD_COEFFICIENTS = 0x7a80;
@@ -62,6 +63,9 @@ uint256 constant NORMS = 0xb3c0;
 uint256 constant PREFIXES = 0xd100;
 // Sixteen for each coset of a FRI layer: coordinates of points, then what its folding divides by, inverted.
 uint256 constant TWIDDLES = 0xf2c0;
+// Nodes of a layer of the four trees of rows: position and four hashes each, and a position behind them. FRI comes later.
+uint256 constant ROW_NODES = TWIDDLES;
+uint256 constant ROW_NODE_BYTES = 0xa0;
 // One for each coset of a FRI layer. The quotients' norms are no longer needed.
 uint256 constant COSET_INVERSES = NORMS;
 // The values of a coset: as a leaf has them (one word more for writing), and as words.

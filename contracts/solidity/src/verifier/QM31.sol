@@ -40,6 +40,9 @@ uint256 constant IU = (1 << 192) | (0x7ffffffd << 64);
 ///  - a lane to 2p to p,
 ///  - a lane to 3p, and one to p^2, to p with a second fold,
 ///  - any lane below 2^64 to below 2^33.4, then to p + 4, then to p.
+///
+/// Code has its masks in variables, `low31` and `low33`, where they are used often: copies on the stack cost as little as
+/// constants, and take a byte instead of 29.
 library QM31 {
     function add(uint256 x, uint256 y) internal pure returns (uint256 r) {
         assembly ("memory-safe") {
@@ -58,37 +61,40 @@ library QM31 {
     /// The product of elements. With p_k the coefficient of u^k, u^4 = 4u^2 - 5, u^5 = 4u^3 - 5u and u^6 = 11u^2 - 20:
     /// (p_0 - 5 p_4 - 20 p_6) + (p_1 - 5 p_5) u + (p_2 + 4 p_4 + 11 p_6) u^2 + (p_3 + 4 p_5) u^3.
     function mul(uint256 x, uint256 y) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             let low := mul(x, y)
             let high := mulmod(x, y, not(0))
             high := sub(sub(high, low), lt(high, low))
             // Below 2^33.4, so that 25 of them stay below the bias.
-            high := add(and(high, PPPP), and(shr(31, high), MASK_33))
+            high := add(and(high, low31), and(shr(31, high), low33))
             let six := shr(128, high)
-            r := add(and(low, PPPP), and(shr(31, low), MASK_33))
+            r := add(and(low, low31), and(shr(31, low), low33))
             r := add(r, shl(128, add(shl(2, high), mul(11, six))))
             r := sub(add(r, BIAS), add(mul(5, and(high, MASK_128)), mul(20, six)))
             // Below 2^39.2: to p + 2^8, to p.
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
     /// The product by `factor`, at most p.
     function scale(uint256 x, uint256 factor) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             r := mul(x, factor)
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
     /// Any lanes, reduced.
     function reduce(uint256 x) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
-            r := add(and(x, PPPP), and(shr(31, x), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(x, low31), and(shr(31, x), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
@@ -113,63 +119,67 @@ library QM31 {
 
     /// The element with these coordinates: `a + bi + cu + d iu = (a - 2b) + (c - 2d) u + b u^2 + d u^3`.
     function fromCoordinates(uint256 x) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             let b := and(shr(64, x), MASK_64)
             let d := shr(192, x)
             r := add(and(x, MASK_64), shl(1, sub(P, b)))
             r := or(r, shl(64, add(and(shr(128, x), MASK_64), shl(1, sub(P, d)))))
             r := or(r, or(shl(128, b), shl(192, d)))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
     function toCoordinates(uint256 x) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             let square := and(shr(128, x), MASK_64)
             let cube := shr(192, x)
             r := or(add(and(x, MASK_64), shl(1, square)), shl(64, square))
             r := or(r, shl(128, or(add(and(shr(64, x), MASK_64), shl(1, cube)), shl(64, cube))))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
     /// `e + f i + g u + h iu` for elements given by 16 bytes of coordinates each.
     function combine(uint256 e, uint256 f, uint256 g, uint256 h) internal pure returns (uint256 r) {
         (e, f, g, h) = (coordinates(e), coordinates(f), coordinates(g), coordinates(h));
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             // In coordinates, i takes (a, b, c, d) to (-b, a, -d, c), and u to (2c - d, c + 2d, a, b), which is the halves
             // exchanged, plus the new lower half twice in all, plus i times it.
-            let s := add(g, or(shl(64, and(h, EVEN_LANES)), and(shr(64, sub(PPPP, h)), EVEN_LANES)))
-            s := add(and(s, PPPP), and(shr(31, s), MASK_33))
+            let s := add(g, or(shl(64, and(h, EVEN_LANES)), and(shr(64, sub(low31, h)), EVEN_LANES)))
+            s := add(and(s, low31), and(shr(31, s), low33))
             let low := shr(128, s)
             r := add(add(e, low), or(shl(128, s), low))
-            r := add(r, or(shl(64, and(f, EVEN_LANES)), and(shr(64, sub(PPPP, f)), EVEN_LANES)))
+            r := add(r, or(shl(64, and(f, EVEN_LANES)), and(shr(64, sub(low31, f)), EVEN_LANES)))
             r := add(r, or(shl(64, and(low, MASK_64)), sub(P, shr(64, low))))
             // To 5p, to p + 2, to p.
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
             // As in `fromCoordinates`.
             let b := and(shr(64, r), MASK_64)
             let d := shr(192, r)
             r := or(add(and(r, MASK_64), shl(1, sub(P, b))), shl(64, add(and(shr(128, r), MASK_64), shl(1, sub(P, d)))))
             r := or(r, or(shl(128, b), shl(192, d)))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 
     /// The element with the coordinates in 16 bytes.
     function read(uint256 packed) internal pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly ("memory-safe") {
             let b := and(shr(64, packed), MASK_32)
             let d := and(packed, MASK_32)
             r := add(shr(96, packed), shl(1, sub(P, b)))
             r := or(r, shl(64, add(and(shr(32, packed), MASK_32), shl(1, sub(P, d)))))
             r := or(r, or(shl(128, b), shl(192, d)))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 

@@ -74,6 +74,8 @@ library Quotients {
     /// A queried value is not below 2^31-1.
     error NonCanonicalRow();
 
+    /// Bytes of a row's 319 values: not a multiple of 32.
+    uint256 internal constant ROW_BYTES = 1276;
     uint256 private constant PREVIOUS = BATCHES + BATCH_BYTES;
     uint256 private constant PERIODS = BATCHES + 2 * BATCH_BYTES;
 
@@ -190,21 +192,22 @@ library Quotients {
         pure
         returns (uint256 next)
     {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly {
             mstore(to, power)
             let value := shr(128, calldataload(sample))
             // Lanes: a product to p^2 and a folded one stay below 2^63, fold below 2^33.4.
             let sum := add(mload(batch), mul(power, shr(96, value)))
-            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            mstore(batch, add(and(sum, low31), and(shr(31, sum), low33)))
             batch := add(batch, 0x20)
             sum := add(mload(batch), mul(power, and(shr(64, value), MASK_32)))
-            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            mstore(batch, add(and(sum, low31), and(shr(31, sum), low33)))
             batch := add(batch, 0x20)
             sum := add(mload(batch), mul(power, and(shr(32, value), MASK_32)))
-            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            mstore(batch, add(and(sum, low31), and(shr(31, sum), low33)))
             batch := add(batch, 0x20)
             sum := add(mload(batch), mul(power, and(value, MASK_32)))
-            mstore(batch, add(and(sum, PPPP), and(shr(31, sum), MASK_33)))
+            mstore(batch, add(and(sum, low31), and(shr(31, sum), low33)))
         }
         return QM31.mul(power, coefficient);
     }
@@ -240,12 +243,14 @@ library Quotients {
     /// From the sums by coordinate to c, -S and S Z_y - c V, and to the line through the point (x, y) and its conjugate.
     function _finish(uint256 batch, uint256 x, uint256 y) private pure {
         uint256[4] memory sums;
-        for (uint256 i; i < 4; ++i) {
-            uint256 sum;
-            assembly {
-                sum := mload(add(batch, shl(5, i)))
+        unchecked {
+            for (uint256 i; i < 4; ++i) {
+                uint256 sum;
+                assembly {
+                    sum := mload(add(batch, shl(5, i)))
+                }
+                sums[i] = QM31.reduce(sum);
             }
-            sums[i] = QM31.reduce(sum);
         }
         // The part with u, which conjugation negates.
         uint256 odd = QM31.add(QM31.mul(U, sums[2]), QM31.mul(IU, sums[3]));
@@ -341,22 +346,15 @@ library Quotients {
 
     /// One query; returns bits that are set where a value is not canonical.
     function _query(uint256 query) private pure returns (uint256 flags) {
+        uint256 row;
+        assembly {
+            row := add(mload(ROWS), mul(query, ROW_BYTES))
+        }
         uint256 values;
-        uint256 interactionRow;
-        {
-            uint256 preprocessedRow;
-            uint256 traceRow;
-            uint256 compositionRow;
-            assembly {
-                preprocessedRow := add(mload(ROWS), mul(query, mul(4, N_PREPROCESSED)))
-                traceRow := add(mload(add(ROWS, 0x20)), mul(query, mul(4, N_TRACE)))
-                interactionRow := add(mload(add(ROWS, 0x40)), mul(query, mul(4, N_INTERACTION)))
-                compositionRow := add(mload(add(ROWS, 0x60)), mul(query, mul(4, N_COMPOSITION)))
-            }
-            (values, flags) = _row(0, 0, preprocessedRow, COEFFICIENTS, N_PREPROCESSED);
-            (values, flags) = _row(values, flags, traceRow, TRACE_COEFFICIENTS, N_TRACE);
-            (values, flags) = _row(values, flags, interactionRow, INTERACTION_COEFFICIENTS, N_INTERACTION);
-            (values, flags) = _row(values, flags, compositionRow, COMPOSITION_COEFFICIENTS, N_COMPOSITION);
+        (values, flags) = _row(row);
+        unchecked {
+            // To the interaction trace.
+            row += 4 * (N_PREPROCESSED + N_TRACE);
         }
         uint256 y;
         uint256 offset;
@@ -370,7 +368,7 @@ library Quotients {
         }
         values = QM31.toCoordinates(QM31.mul(scale, QM31.reduce(values)));
         uint256 sum = _quotient(BATCHES, values, y, offset);
-        sum = QM31.reduce(sum + _runningSums(interactionRow, y, offset));
+        sum = QM31.reduce(sum + _runningSums(row, y, offset));
         assembly {
             let known := add(KNOWN, shl(6, query))
             mstore(known, mload(add(POSITIONS, shl(5, query))))
@@ -409,56 +407,52 @@ library Quotients {
         }
     }
 
-    /// Adds a row's values times their coefficients to the lanes of `values`.
-    function _row(uint256 values, uint256 flags, uint256 row, uint256 coefficients, uint256 n)
-        private
-        pure
-        returns (uint256, uint256)
-    {
+    /// A row's values times their coefficients, lanes below 2^33.4; and bits that are set where one is not canonical.
+    function _row(uint256 row) private pure returns (uint256 values, uint256 flags) {
+        uint256 coefficients = COEFFICIENTS;
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly {
             // Folded lanes, below 2^33.4, and three products of values below p by lanes to p stay below 2^64.
             // What follows the last values in a word has zeros for coefficients.
             let last := 0
-            for { let end := add(row, shl(2, n)) } lt(row, end) { row := add(row, 0x20) } {
+            for { let end := add(row, ROW_BYTES) } lt(row, end) { row := add(row, 0x20) } {
                 let v := calldataload(row)
                 flags := or(flags, last)
                 last := or(v, add(and(v, VALUES_31), VALUES_ONE))
                 values := add(values, mul(shr(224, v), mload(coefficients)))
                 values := add(values, mul(and(shr(192, v), MASK_32), mload(add(coefficients, 0x20))))
                 values := add(values, mul(and(shr(160, v), MASK_32), mload(add(coefficients, 0x40))))
-                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                values := add(and(values, low31), and(shr(31, values), low33))
                 values := add(values, mul(and(shr(128, v), MASK_32), mload(add(coefficients, 0x60))))
                 values := add(values, mul(and(shr(96, v), MASK_32), mload(add(coefficients, 0x80))))
                 values := add(values, mul(and(shr(64, v), MASK_32), mload(add(coefficients, 0xa0))))
-                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                values := add(and(values, low31), and(shr(31, values), low33))
                 values := add(values, mul(and(shr(32, v), MASK_32), mload(add(coefficients, 0xc0))))
                 values := add(values, mul(and(v, MASK_32), mload(add(coefficients, 0xe0))))
-                values := add(and(values, PPPP), and(shr(31, values), MASK_33))
+                values := add(and(values, low31), and(shr(31, values), low33))
                 coefficients := add(coefficients, 0x100)
             }
-            n := and(n, 7)
-            if n { last := and(last, not(shr(shl(5, n), not(0)))) }
-            flags := or(flags, last)
+            flags := or(flags, and(last, not(shr(shl(3, and(ROW_BYTES, 31)), not(0)))))
         }
-        return (values, flags);
     }
 
     /// `(c N - S y + (S Z_y - c V)) / line` in coordinates, from `c N` with lanes below 2^63. Lanes are below 2^33.4.
     function _quotient(uint256 batch, uint256 values, uint256 y, uint256 offset) private pure returns (uint256 r) {
+        (uint256 low31, uint256 low33) = (PPPP, MASK_33);
         assembly {
             // Below 2^64: reduced as any lanes.
             r := add(values, add(mul(y, mload(add(batch, BATCH_SLOPE))), mload(add(batch, BATCH_OFFSET))))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
+            r := add(and(r, low31), and(shr(31, r), low33))
             // By the conjugate over 1, i of the line times the inverse of its norm, a - bi: r a + (- i r) b, where
             // -i (s + ti) = t - si.
             let line := mload(add(DENOMINATORS, offset))
             let norm := mload(add(NORMS, offset))
-            let turned := or(and(shr(64, r), EVEN_LANES), and(shl(64, sub(PPPP, r)), not(EVEN_LANES)))
+            let turned := or(and(shr(64, r), EVEN_LANES), and(shl(64, sub(low31, r)), not(EVEN_LANES)))
             r := mul(r, mulmod(and(line, MASK_64), norm, P))
             r := add(r, mul(turned, mulmod(shr(64, line), norm, P)))
-            r := add(and(r, PPPP), and(shr(31, r), MASK_33))
+            r := add(and(r, low31), and(shr(31, r), low33))
         }
     }
 }

@@ -36,6 +36,7 @@ contract CircuitVerifierTest is VerifierFixture {
     uint256 private constant LAST_LAYER = 6136;
     uint256 private constant QUERY_NONCE = 10232;
     uint256 private constant OPENINGS = 10240;
+    uint256 private constant ROW = 1276;
 
     LateVerifier private verifier;
 
@@ -62,10 +63,21 @@ contract CircuitVerifierTest is VerifierFixture {
         verifier.verify(output, proof);
     }
 
-    function test_keyDigestIsTheProvers() public view {
-        // The digest that the channel starts from; a proof of this fixture shows that it is the prover's.
-        vm.assertTrue(verifier.KEY_DIGEST() != bytes32(0));
+    function test_holdsItsKey() public view {
         vm.assertEq(verifier.PREPROCESSED_ROOT(), bytes32(preprocessedRoot));
+        for (uint256 component; component < 11; ++component) {
+            uint256 logSize = (verifier.COMPONENT_LOG_SIZES() >> (8 * component)) & 0xff;
+            vm.assertEq(logSize, componentLogSizes[component]);
+        }
+    }
+
+    /// EIP-170 and EIP-3860, which Forge does not hold contracts to that tests create.
+    function test_fitsIntoAContract() public {
+        CircuitVerifier deployed = new CircuitVerifier(preprocessedRoot, componentLogSizes);
+        vm.assertLe(address(deployed).code.length, 24576);
+        vm.assertLe(address(deployed.CONSTRAINTS()).code.length, 24576);
+        vm.assertLe(type(CircuitVerifier).creationCode.length + 12 * 32, 49152);
+        deployed.verify(output, proof);
     }
 
     /// Bits in every region of the proof: every head byte's turn comes, and bytes all over the openings.
@@ -116,7 +128,8 @@ contract CircuitVerifierTest is VerifierFixture {
         _refusesExchange(data, SAMPLES + 16 * 49, SAMPLES + 16 * 50, 16);
         _refusesExchange(data, INTERACTION_ROOT, COMPOSITION_ROOT, 24);
         _refusesExchange(data, FRI_ROOTS, FRI_ROOTS + 24, 24);
-        _refusesExchange(data, OPENINGS, OPENINGS + 180, 180);
+        _refusesExchange(data, OPENINGS, OPENINGS + ROW, ROW);
+        _refusesExchange(data, OPENINGS + 4 * 200, OPENINGS + 4 * 201, 4);
         _refusesExchange(data, proof.length - 48, proof.length - 24, 24);
     }
 
@@ -168,9 +181,8 @@ contract CircuitVerifierTest is VerifierFixture {
     }
 
     function test_refusesOtherRows() public view {
-        // The preprocessed rows come first, 180 bytes for each of 18 queries.
-        _refusesFor(CircuitVerifier.TraceCommitment.selector, OPENINGS, OPENINGS + 18 * 180, 60);
-        _refusesFor(CircuitVerifier.TraceCommitment.selector, OPENINGS + 18 * 180, OPENINGS + 40000, 100);
+        _refusesFor(CircuitVerifier.TraceCommitment.selector, OPENINGS, OPENINGS + 17 * ROW, 150);
+        _refusesFor(CircuitVerifier.TraceCommitment.selector, OPENINGS + 17 * ROW, OPENINGS + 40000, 100);
     }
 
     function test_refusesOtherRoots() public view {

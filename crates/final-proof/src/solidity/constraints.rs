@@ -9,7 +9,9 @@ use stwo::core::Fraction;
 use stwo::core::channel::Channel;
 use stwo::core::fields::qm31::{SECURE_EXTENSION_DEGREE, SecureField};
 use stwo_constraint_framework::preprocessed_columns::PreProcessedColumnId;
-use stwo_constraint_framework::{EvalAtRow, FrameworkEval, INTERACTION_TRACE_IDX, ORIGINAL_TRACE_IDX};
+use stwo_constraint_framework::{
+    EvalAtRow, FrameworkEval, INTERACTION_TRACE_IDX, ORIGINAL_TRACE_IDX,
+};
 
 use super::expression::{Expression, Input, set_stand_ins};
 use crate::channel::KeccakChannel;
@@ -36,8 +38,11 @@ impl Constraints {
         let elements = CircuitInteractionElements::draw(&mut channel.clone());
         let [z, alpha] = [channel.draw_secure_felt(), channel.draw_secure_felt()];
         let powers = std::iter::successors(Some(alpha), |power| Some(*power * alpha));
-        let mut stand_ins: HashMap<SecureField, Input> =
-            powers.take(MAX_LOOKUP_LENGTH - 1).zip(1..).map(|(power, n)| (power, Input::LookupAlpha(n))).collect();
+        let mut stand_ins: HashMap<SecureField, Input> = powers
+            .take(MAX_LOOKUP_LENGTH - 1)
+            .zip(1..)
+            .map(|(power, n)| (power, Input::LookupAlpha(n)))
+            .collect();
         stand_ins.insert(z, Input::LookupZ);
         set_stand_ins(stand_ins);
 
@@ -58,8 +63,12 @@ impl Constraints {
                 n_interaction: all.n_interaction,
                 fractions: Vec::new(),
             });
-            Recorder { constraints: all.constraints, n_trace: all.n_trace, n_interaction: all.n_interaction, .. } =
-                recorder;
+            Recorder {
+                constraints: all.constraints,
+                n_trace: all.n_trace,
+                n_interaction: all.n_interaction,
+                ..
+            } = recorder;
             next += 1;
         };
         // In the order of `to_component_provers`.
@@ -91,15 +100,26 @@ impl EvalAtRow for Recorder {
     type EF = Expression;
 
     fn get_preprocessed_column(&mut self, column: PreProcessedColumnId) -> Expression {
-        let number = PREPROCESSED_COLUMNS.iter().flat_map(|columns| *columns).position(|id| *id == column.id);
+        let number = PREPROCESSED_COLUMNS
+            .iter()
+            .flat_map(|columns| *columns)
+            .position(|id| *id == column.id);
         match number {
             Some(number) => Expression::input(Input::Preprocessed(number)),
             None => panic!("the circuit has no preprocessed column {}", column.id),
         }
     }
 
-    fn next_interaction_mask<const N: usize>(&mut self, interaction: usize, offsets: [isize; N]) -> [Expression; N] {
-        assert_eq!((interaction, &offsets[..]), (ORIGINAL_TRACE_IDX, &[0][..]), "constraints over other rows");
+    fn next_interaction_mask<const N: usize>(
+        &mut self,
+        interaction: usize,
+        offsets: [isize; N],
+    ) -> [Expression; N] {
+        assert_eq!(
+            (interaction, &offsets[..]),
+            (ORIGINAL_TRACE_IDX, &[0][..]),
+            "constraints over other rows"
+        );
         self.n_trace += 1;
         [Expression::input(Input::Trace(self.n_trace - 1)); N]
     }
@@ -109,7 +129,10 @@ impl EvalAtRow for Recorder {
         interaction: usize,
         offsets: [isize; N],
     ) -> [Expression; N] {
-        assert_eq!(interaction, INTERACTION_TRACE_IDX, "an extension column outside of the interaction trace");
+        assert_eq!(
+            interaction, INTERACTION_TRACE_IDX,
+            "an extension column outside of the interaction trace"
+        );
         self.n_interaction += 1;
         offsets.map(|offset| match offset {
             0 => Expression::input(Input::Interaction(self.n_interaction - 1)),
@@ -144,11 +167,13 @@ impl EvalAtRow for Recorder {
                 .iter()
                 .zip(&fractions)
                 .filter(|(of, _)| **of == batch)
-                .map(|(_, fraction)| fraction.clone())
+                .map(|(_, fraction)| *fraction)
                 .sum();
             let difference = if batch == last {
-                let [row_before, sum] = self.next_extension_interaction_mask(INTERACTION_TRACE_IDX, [-1, 0]);
-                sum - row_before - sum_before + Expression::input(Input::ClaimedShare(self.component))
+                let [row_before, sum] =
+                    self.next_extension_interaction_mask(INTERACTION_TRACE_IDX, [-1, 0]);
+                sum - row_before - sum_before
+                    + Expression::input(Input::ClaimedShare(self.component))
             } else {
                 let [sum] = self.next_extension_interaction_mask(INTERACTION_TRACE_IDX, [0]);
                 sum - std::mem::replace(&mut sum_before, sum)

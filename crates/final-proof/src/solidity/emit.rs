@@ -189,7 +189,8 @@ impl<'a> Emitter<'a> {
             let n = terms.negative.len();
             self.n_multiples = self.n_multiples.max(n);
             bound += P64 * n as u64;
-            let negative: Vec<String> = terms.negative.iter().map(|term| self.value(*term)).collect();
+            let negative: Vec<String> =
+                terms.negative.iter().map(|term| self.value(*term)).collect();
             let multiple = format!("mload({:#x})", self.multiples_address + 0x20 * (n - 1));
             parts.push(format!("sub({multiple}, {})", added(&negative)));
         }

@@ -103,11 +103,17 @@ fn constraints_contract(constraints: &Constraints, inputs: &Inputs) -> String {
     let multiples_at = powers_at + (MAX_ALPHA_POWER - 1) * 0x20;
     let address = |input: Input| match (input, inputs.index(input)) {
         (_, Some(index)) => index * 0x20,
-        (Input::LookupAlpha(power), None) if power <= MAX_ALPHA_POWER => powers_at + (power - 2) * 0x20,
+        (Input::LookupAlpha(power), None) if power <= MAX_ALPHA_POWER => {
+            powers_at + (power - 2) * 0x20
+        }
         (input, None) => panic!("{input:?} has no place in memory"),
     };
-    let mut emitter =
-        Emitter::new(&constraints.constraints, &address, multiples_at, multiples_at + MAX_MULTIPLES * 0x20);
+    let mut emitter = Emitter::new(
+        &constraints.constraints,
+        &address,
+        multiples_at,
+        multiples_at + MAX_MULTIPLES * 0x20,
+    );
 
     let mut body = String::new();
     let mut statement = |text: &str| {
@@ -117,11 +123,15 @@ fn constraints_contract(constraints: &Constraints, inputs: &Inputs) -> String {
     };
     statement(&format!("calldatacopy(0, inputs, {:#x})", inputs.len() * 0x20));
     for power in 2..=MAX_ALPHA_POWER {
-        let [to, before, alpha] = [power, power - 1, 1].map(|power| address(Input::LookupAlpha(power)));
+        let [to, before, alpha] =
+            [power, power - 1, 1].map(|power| address(Input::LookupAlpha(power)));
         statement(&format!("mstore({to:#x}, mul4(mload({before:#x}), mload({alpha:#x})))"));
     }
     for multiple in 1..=MAX_MULTIPLES {
-        statement(&format!("mstore({:#x}, mul({multiple}, PPPP))", multiples_at + (multiple - 1) * 0x20));
+        statement(&format!(
+            "mstore({:#x}, mul({multiple}, PPPP))",
+            multiples_at + (multiple - 1) * 0x20
+        ));
     }
     let names = [
         "eq",
@@ -137,7 +147,9 @@ fn constraints_contract(constraints: &Constraints, inputs: &Inputs) -> String {
         "range_check_16",
     ];
     for (number, constraint) in constraints.constraints.iter().enumerate() {
-        if let Some(component) = constraints.component_starts.iter().position(|(first, ..)| *first == number) {
+        if let Some(component) =
+            constraints.component_starts.iter().position(|(first, ..)| *first == number)
+        {
             statement(&format!("// {}", names[component]));
         }
         let value = emitter.value(*constraint);
@@ -150,9 +162,14 @@ fn constraints_contract(constraints: &Constraints, inputs: &Inputs) -> String {
             format!("combined := fold(add(mul4(combined, mload(0x40)), {value}))")
         });
     }
-    assert!(emitter.n_multiples <= MAX_MULTIPLES, "a sum has {} negative terms", emitter.n_multiples);
+    assert!(
+        emitter.n_multiples <= MAX_MULTIPLES,
+        "a sum has {} negative terms",
+        emitter.n_multiples
+    );
 
-    let (n_inputs, n_constraints, end) = (inputs.len(), constraints.constraints.len(), emitter.end());
+    let (n_inputs, n_constraints, end) =
+        (inputs.len(), constraints.constraints.len(), emitter.end());
     let (trace, interaction) = (inputs.trace(), inputs.interaction());
     let (previous_sums, claimed_shares) = (inputs.previous_sums(), inputs.claimed_shares());
     format!(
@@ -213,6 +230,12 @@ mod tests {
     use std::collections::HashMap;
 
     use circuit_verifier::circuit_claim::CircuitInteractionElements;
+    use circuit_verifier::statement::all_circuit_components;
+    use circuits::context::{Context, Var};
+    use circuits_stark_verifier::constraint_eval::{
+        ComponentDataTrait, CompositionConstraintAccumulator,
+    };
+    use circuits_stark_verifier::proof::InteractionAtOods;
     use num_traits::Zero;
     use stwo::core::air::{Component, Components};
     use stwo::core::channel::Channel;
@@ -220,11 +243,11 @@ mod tests {
     use stwo::core::fields::m31::BaseField;
     use stwo::core::fields::qm31::SecureField;
     use stwo::core::pcs::TreeVec;
+    use stwo_constraint_framework::preprocessed_columns::PreProcessedColumnId;
 
     use super::expression::{Expression, Node};
     use super::*;
     use crate::channel::KeccakChannel;
-    use crate::key::PREPROCESSED_COMPONENTS;
 
     fn evaluate(
         expression: Expression,
@@ -245,7 +268,8 @@ mod tests {
         value
     }
 
-    /// At random samples, which satisfy nothing, the expressions give what S-two's own evaluation gives.
+    /// At random samples, which satisfy nothing, the expressions give what S-two's own evaluation gives, and what its
+    /// circuits give.
     #[test]
     fn the_expressions_are_s_twos_constraints() {
         let mut key = any_key();
@@ -257,7 +281,12 @@ mod tests {
             layout
                 .trees
                 .iter()
-                .map(|columns| columns.iter().map(|column| random.draw_secure_felts(column.n_samples)).collect())
+                .map(|columns| {
+                    columns
+                        .iter()
+                        .map(|column| random.draw_secure_felts(column.n_samples))
+                        .collect()
+                })
                 .collect::<Vec<Vec<Vec<SecureField>>>>(),
         );
         let claimed_sums = std::array::from_fn(|_| random.draw_secure_felt());
@@ -271,22 +300,32 @@ mod tests {
         let components = key.components(&elements, claimed_sums).components();
         let components: Vec<&dyn Component> = components.iter().map(AsRef::as_ref).collect();
         let expected = Components { components, n_preprocessed_columns: layout.trees[0].len() }
-            .eval_composition_polynomial_at_point(point, &samples, coefficient, key.trace_log_size())
+            .eval_composition_polynomial_at_point(
+                point,
+                &samples,
+                coefficient,
+                key.trace_log_size(),
+            )
             * point.repeated_double(key.trace_log_size() - 1).x;
 
         let ids = key.preprocessed_ids();
-        let names: Vec<&str> = PREPROCESSED_COLUMNS.iter().flat_map(|columns| *columns).copied().collect();
+        let names: Vec<&str> =
+            PREPROCESSED_COLUMNS.iter().flat_map(|columns| *columns).copied().collect();
         let combine = |first: usize, sample: usize| {
             SecureField::from_partial_evals(std::array::from_fn(|i| {
                 let column = &samples.0[2][first + i];
                 column[if column.len() == 2 { sample } else { 0 }]
             }))
         };
-        let sums: Vec<usize> =
-            (0..layout.trees[2].len()).step_by(4).filter(|column| layout.trees[2][*column].n_samples == 2).collect();
+        let sums: Vec<usize> = (0..layout.trees[2].len())
+            .step_by(4)
+            .filter(|column| layout.trees[2][*column].n_samples == 2)
+            .collect();
         let input = |input: Input| match input {
             Input::LookupZ => z,
-            Input::LookupAlpha(power) => (0..power).fold(SecureField::from(1), |product, _| product * alpha),
+            Input::LookupAlpha(power) => {
+                (0..power).fold(SecureField::from(1), |product, _| product * alpha)
+            }
             Input::Preprocessed(column) => {
                 samples.0[0][ids.iter().position(|id| id.id == names[column]).unwrap()][0]
             }
@@ -299,11 +338,102 @@ mod tests {
         };
         let constraints = Constraints::new(&key);
         let mut known = HashMap::new();
-        let combined = constraints.constraints.iter().fold(SecureField::zero(), |sum, constraint| {
-            sum * coefficient + evaluate(*constraint, &input, &mut known)
-        });
+        let combined =
+            constraints.constraints.iter().fold(SecureField::zero(), |sum, constraint| {
+                sum * coefficient + evaluate(*constraint, &input, &mut known)
+            });
         assert_eq!(combined, expected);
-        assert_eq!(PREPROCESSED_COMPONENTS.len(), constraints.component_starts.len());
+
+        let preprocessed = ids.iter().cloned().zip(samples.0[0].iter().map(|values| values[0]));
+        let by_circuits = evaluated_by_circuits(
+            preprocessed.collect(),
+            &samples.0[1].iter().flatten().copied().collect::<Vec<_>>(),
+            &samples.0[2],
+            &key.component_log_sizes.map(|log_size| SecureField::from(1 << log_size)),
+            &claimed_sums,
+            [z, alpha],
+            coefficient,
+        );
+        assert_eq!(combined, by_circuits);
+    }
+
+    struct Row {
+        trace: Vec<Var>,
+        interaction: Vec<InteractionAtOods<Var>>,
+        n_rows: Var,
+    }
+
+    impl ComponentDataTrait<SecureField> for Row {
+        fn trace_columns(&self) -> &[Var] {
+            &self.trace
+        }
+
+        fn interaction_columns(&self) -> &[InteractionAtOods<Var>] {
+            &self.interaction
+        }
+
+        fn n_instances(&self) -> Var {
+            self.n_rows
+        }
+
+        /// The circuits check by this that a lookup table has the size that it has; nothing else asks.
+        fn get_n_instances_bit(&self, context: &mut Context<SecureField>, _: usize) -> Var {
+            context.one()
+        }
+
+        fn max_component_size_bits(&self) -> usize {
+            0
+        }
+    }
+
+    /// The constraints as the circuits that verify circuits' proofs have them: other definitions of the same.
+    fn evaluated_by_circuits(
+        preprocessed: HashMap<PreProcessedColumnId, SecureField>,
+        mut trace: &[SecureField],
+        mut interaction: &[Vec<SecureField>],
+        n_rows: &[SecureField],
+        claimed_sums: &[SecureField],
+        elements: [SecureField; 2],
+        coefficient: SecureField,
+    ) -> SecureField {
+        let mut context = Context::<SecureField>::default();
+        let var = |context: &mut Context<SecureField>, value| context.new_var(value);
+        let preprocessed =
+            preprocessed.into_iter().map(|(id, value)| (id, var(&mut context, value))).collect();
+        let elements = elements.map(|element| var(&mut context, element));
+        let coefficient = var(&mut context, coefficient);
+        let mut accumulator = CompositionConstraintAccumulator::new(
+            &mut context,
+            preprocessed,
+            HashMap::new(),
+            coefficient,
+            elements,
+        );
+        let components = all_circuit_components::<SecureField>();
+        for ((component, n_rows), claimed_sum) in components.values().zip(n_rows).zip(claimed_sums)
+        {
+            let columns = trace.split_off(..component.trace_columns()).unwrap();
+            let sums = interaction.split_off(..component.interaction_columns()).unwrap();
+            let row = Row {
+                trace: columns.iter().map(|value| var(&mut context, *value)).collect(),
+                interaction: sums
+                    .iter()
+                    .map(|values| {
+                        let (at_oods, before) = values.split_last().unwrap();
+                        InteractionAtOods {
+                            at_oods: var(&mut context, *at_oods),
+                            at_prev: before.first().map(|value| var(&mut context, *value)),
+                        }
+                    })
+                    .collect(),
+                n_rows: var(&mut context, *n_rows),
+            };
+            let claimed_sum = var(&mut context, *claimed_sum);
+            component.evaluate(&mut context, &row, &mut accumulator);
+            accumulator.finalize_logup_in_pairs(&mut context, &row.interaction, &row, claimed_sum);
+        }
+        let combined = accumulator.finalize();
+        context.get(combined)
     }
 
     /// What is checked in is what the definitions give.
@@ -313,7 +443,10 @@ mod tests {
             .join("../../contracts/solidity/src/verifier/generated");
         for (name, source) in generated_files() {
             let found = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-            assert!(found == source, "{name}: run `cargo run -p sidereal-final-proof --example generate_solidity`");
+            assert!(
+                found == source,
+                "{name}: run `cargo run -p sidereal-final-proof --example generate_solidity`"
+            );
         }
     }
 }

@@ -43,8 +43,14 @@ pub(super) fn contract(inputs: &Inputs) -> String {
             .collect()
     };
     let [trace, interaction] = [1, 2].map(per_component);
-    let Parameters { log_blowup, n_queries, query_pow_bits, interaction_pow_bits, fold_step, log_last_layer } =
-        Parameters::ETHEREUM;
+    let Parameters {
+        log_blowup,
+        n_queries,
+        query_pow_bits,
+        interaction_pow_bits,
+        fold_step,
+        log_last_layer,
+    } = Parameters::ETHEREUM;
     let domain_log_size = TRACE_LOG_SIZE + log_blowup;
     let n_fri_layers = (TRACE_LOG_SIZE - log_last_layer) / fold_step;
     assert_eq!((domain_log_size, fold_step), (24, 4), "the contract's code is made for these");
@@ -60,10 +66,13 @@ pub(super) fn contract(inputs: &Inputs) -> String {
     let subgroup = |log_size: u32| point(1 << (M31_CIRCLE_LOG_ORDER - log_size));
     let (step_x, step_y) = subgroup(TRACE_LOG_SIZE);
     let multiples = |log_size: u32, n: u64| {
-        (0..n).map(|k| point(k << (M31_CIRCLE_LOG_ORDER - log_size))).fold(String::new(), |mut word, (x, y)| {
-            let _ = write!(word, "{x:08x}{y:08x}");
-            word
-        })
+        (0..n).map(|k| point(k << (M31_CIRCLE_LOG_ORDER - log_size))).fold(
+            String::new(),
+            |mut word, (x, y)| {
+                let _ = write!(word, "{x:08x}{y:08x}");
+                word
+            },
+        )
     };
     let (eighth, sixteenth) = (multiples(3, 4), multiples(4, 4));
     let n_preprocessed: usize = layout.trees[0].len();
@@ -74,7 +83,8 @@ pub(super) fn contract(inputs: &Inputs) -> String {
     let (previous_sums_at, claimed_shares_at) = (inputs.previous_sums(), inputs.claimed_shares());
     let preprocessed_columns = packed(PREPROCESSED_COLUMNS.iter().map(|columns| columns.len()));
     let preprocessed_components = packed(PREPROCESSED_COMPONENTS.into_iter());
-    let (trace_columns, interaction_columns) = (packed(trace.into_iter()), packed(interaction.into_iter()));
+    let (trace_columns, interaction_columns) =
+        (packed(trace.into_iter()), packed(interaction.into_iter()));
     format!(
         r#"// SPDX-License-Identifier: Apache-2.0
 // Written by `cargo run -p sidereal-final-proof --example generate_solidity`. Do not edit.
