@@ -11,9 +11,13 @@ use circuit_verifier::circuit_components::N_COMPONENTS;
 use circuit_verifier::statement::{INTERACTION_POW_BITS, all_circuit_components};
 use circuits::ivalue::NoValue;
 use num_traits::Zero;
+use stwo::core::ColumnVec;
+use stwo::core::air::{Component, Components};
 use stwo::core::channel::{Channel, MerkleChannel};
-use stwo::core::fields::qm31::SecureField;
-use stwo::core::pcs::CommitmentSchemeVerifier;
+use stwo::core::circle::SECURE_FIELD_CIRCLE_GEN;
+use stwo::core::fields::m31::{M31, P};
+use stwo::core::fields::qm31::{SECURE_EXTENSION_DEGREE, SecureField};
+use stwo::core::pcs::{CommitmentSchemeVerifier, TreeVec};
 use stwo::core::proof::StarkProof;
 use stwo::core::vcs::blake2_hash::Blake2sHash;
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
@@ -50,6 +54,17 @@ pub enum CircuitVerifyError {
     /// Wires do not carry one value each.
     #[error("the lookups do not cancel out")]
     Lookups,
+    /// A column has another number of samples than its component takes.
+    #[error("column {column} of tree {tree} has another number of samples than it must have")]
+    Samples {
+        /// Index of the commitment.
+        tree: usize,
+        /// Index of the column.
+        column: usize,
+    },
+    /// A value is no reduced element of the field.
+    #[error("the proof holds a value that is not canonical: {0}")]
+    NotCanonical(&'static str),
     /// S-two's verifier says no.
     #[error("the STARK does not verify")]
     Stark(#[source] VerificationError),
@@ -90,6 +105,7 @@ where
     if !proof.output.is_canonical() {
         return Err(CircuitVerifyError::Output);
     }
+    check_canonical(proof, &stark)?;
     // S-two's verifier asserts what it could return; none of its state outlives the call.
     catch_unwind(AssertUnwindSafe(|| verify_stark::<MC>(kind, proof, stark)))
         .map_err(|payload| CircuitVerifyError::Form(panic_message(&*payload)))?
@@ -137,5 +153,57 @@ fn verify_stark<MC: MerkleChannel>(
     let components =
         CircuitComponents::new(&elements, &interaction_claim, &log_sizes, &ids).components();
     let components: Vec<_> = components.iter().map(AsRef::as_ref).collect();
+    check_samples(&components, preprocessed_sizes.len(), &stark.sampled_values)?;
     verify_ex(&components, channel, scheme, stark, true).map_err(CircuitVerifyError::Stark)
+}
+
+/// S-two takes the samples as they come. Where one is missing, it panics in the middle of a lookup, which panics in turn
+/// when it is dropped: that ends the process, so it must not come to it.
+fn check_samples(
+    components: &[&dyn Component],
+    n_preprocessed_columns: usize,
+    samples: &TreeVec<ColumnVec<Vec<SecureField>>>,
+) -> Result<(), CircuitVerifyError> {
+    let components = Components { components: components.to_vec(), n_preprocessed_columns };
+    let bound = components.composition_log_degree_bound();
+    let mut expected = components.mask_points(SECURE_FIELD_CIRCLE_GEN, bound, true);
+    expected.push(vec![vec![SECURE_FIELD_CIRCLE_GEN]; 2 * SECURE_EXTENSION_DEGREE]);
+    let differs = |tree, column| Err(CircuitVerifyError::Samples { tree, column });
+    for tree in 0..expected.len().max(samples.len()) {
+        let (Some(expected), Some(samples)) = (expected.get(tree), samples.get(tree)) else {
+            return differs(tree, 0);
+        };
+        for column in 0..expected.len().max(samples.len()) {
+            if expected.get(column).map(Vec::len) != samples.get(column).map(Vec::len) {
+                return differs(tree, column);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// S-two computes with field elements as they were deserialised; other values than reduced ones are undefined there,
+/// and would make a second encoding of a proof.
+fn check_canonical<H: MerkleHasherLifted>(
+    proof: &CircuitProof,
+    stark: &StarkProof<H>,
+) -> Result<(), CircuitVerifyError> {
+    let base = |value: &M31| value.0 < P;
+    let secure = |value: &SecureField| value.to_m31_array().iter().all(base);
+    let fri = &stark.fri_proof;
+    let parts = [
+        ("a claimed sum", proof.claimed_sums.iter().all(secure)),
+        ("a sample", stark.sampled_values.iter().flatten().flatten().all(secure)),
+        ("a queried value", stark.queried_values.iter().flatten().flatten().all(base)),
+        ("a value of FRI", fri.first_layer.fri_witness.iter().all(secure)),
+        (
+            "a value of FRI",
+            fri.inner_layers.iter().flat_map(|layer| &layer.fri_witness).all(secure),
+        ),
+        ("the last layer of FRI", fri.last_layer_poly.iter().all(secure)),
+    ];
+    match parts.iter().find(|(_, canonical)| !canonical) {
+        Some((what, _)) => Err(CircuitVerifyError::NotCanonical(what)),
+        None => Ok(()),
+    }
 }

@@ -10,7 +10,7 @@ use sidereal_aggregation::{
     Assignment, AssignmentError, CircuitKind, CircuitProof, CircuitVerifyError, DecodeError,
     compute_root, verify,
 };
-use stwo::core::fields::m31::M31;
+use stwo::core::fields::m31::{M31, P};
 use stwo::core::fields::qm31::QM31;
 use stwo::core::vcs::blake2_hash::Blake2sHash;
 
@@ -71,6 +71,8 @@ fn every_part_is_bound() {
     }
     let stark: Refusal =
         |error| matches!(error, CircuitVerifyError::Stark(_) | CircuitVerifyError::Form(_));
+    let samples: Refusal = |error| matches!(error, CircuitVerifyError::Samples { .. });
+    let canonical: Refusal = |error| matches!(error, CircuitVerifyError::NotCanonical(_));
     let lookups: Refusal = |error| matches!(error, CircuitVerifyError::Lookups);
     let work: Refusal = |error| matches!(error, CircuitVerifyError::ProofOfWork);
     let cases: &[(&str, Change, Refusal)] = &[
@@ -103,7 +105,23 @@ fn every_part_is_bound() {
         ("interaction", |proof| flip(&mut proof.stark.0.commitments[2]), stark),
         ("composition", |proof| flip(&mut proof.stark.0.commitments[3]), stark),
         ("sample", |proof| proof.stark.0.sampled_values[1][7][0] += QM31::from(M31(1)), stark),
-        ("missing sample", |proof| _ = proof.stark.0.sampled_values[2][0].pop(), stark),
+        ("missing sample", |proof| _ = proof.stark.0.sampled_values[2][0].pop(), samples),
+        ("missing column", |proof| _ = proof.stark.0.sampled_values[1].pop(), samples),
+        (
+            "sample too many",
+            |proof| {
+                let sample = proof.stark.0.sampled_values[0][3][0];
+                proof.stark.0.sampled_values[0][3].push(sample);
+            },
+            samples,
+        ),
+        ("second encoding", |proof| proof.claimed_sums[0].0.0.0 += P, canonical),
+        ("second encoding", |proof| proof.stark.0.queried_values[0][0][0].0 += P, canonical),
+        (
+            "second encoding",
+            |proof| proof.stark.0.fri_proof.first_layer.fri_witness[0].1.1.0 += P,
+            canonical,
+        ),
         ("queried value", |proof| proof.stark.0.queried_values[1][3][2] += M31(1), stark),
         ("path", |proof| flip(&mut proof.stark.0.decommitments[2].hash_witness[9]), stark),
         ("short path", |proof| _ = proof.stark.0.decommitments[0].hash_witness.pop(), stark),

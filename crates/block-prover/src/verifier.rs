@@ -3,11 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cairo_air::air::{MemorySection, PublicData};
+use cairo_air::cairo_components::CairoComponents;
 use cairo_air::claims::CairoClaim;
+use cairo_air::relations::CommonLookupElements;
 use cairo_air::verifier::{CairoVerificationError, verify_cairo_ex};
 use num_traits::Zero;
 use starknet_types_core::felt::Felt;
-use stwo::core::fields::qm31::SecureField;
+use stwo::core::air::Components;
+use stwo::core::circle::SECURE_FIELD_CIRCLE_GEN;
+use stwo::core::fields::qm31::{SECURE_EXTENSION_DEGREE, SecureField};
 use stwo::core::vcs_lifted::blake2_merkle::Blake2sM31MerkleChannel;
 
 use crate::audit::{AuditError, audit};
@@ -63,6 +67,14 @@ pub enum VerifyError {
     /// The bootloader's output is not the hash of the claimed program hash and output.
     #[error("the bootloader's output does not commit to the claimed program hash and output: {0}")]
     Output(&'static str),
+    /// A column has another number of samples than its component takes.
+    #[error("column {column} of tree {tree} has another number of samples than it must have")]
+    Samples {
+        /// Index of the commitment.
+        tree: usize,
+        /// Index of the column.
+        column: usize,
+    },
     /// S-two's verifier says no.
     #[error("the STARK does not verify")]
     Stark(#[source] CairoVerificationError),
@@ -209,7 +221,36 @@ fn holds(section: &MemorySection, felts: &[Felt]) -> bool {
 
 fn check_stark(proof: CairoProof) -> Result<(), VerifyError> {
     // S-two's verifier asserts what it could return; none of its state outlives the call.
-    catch_unwind(AssertUnwindSafe(|| verify_cairo_ex::<Blake2sM31MerkleChannel>(proof, true)))
-        .map_err(|payload| VerifyError::Contradiction(panic_message(&*payload)))?
-        .map_err(VerifyError::Stark)
+    catch_unwind(AssertUnwindSafe(|| {
+        check_samples(&proof)?;
+        verify_cairo_ex::<Blake2sM31MerkleChannel>(proof, true).map_err(VerifyError::Stark)
+    }))
+    .map_err(|payload| VerifyError::Contradiction(panic_message(&*payload)))?
+}
+
+/// S-two takes the samples as they come. Where one is missing, it panics in the middle of a lookup, which panics in turn
+/// when it is dropped: that ends the process, so it must not come to it.
+fn check_samples(proof: &CairoProof) -> Result<(), VerifyError> {
+    let ids = proof.preprocessed_trace_variant.to_preprocessed_trace().ids();
+    // What is sampled where depends on no randomness.
+    let elements = CommonLookupElements::dummy();
+    let components = CairoComponents::new(&proof.claim, &elements, &proof.interaction_claim, &ids);
+    let components =
+        Components { components: components.components(), n_preprocessed_columns: ids.len() };
+    let bound = components.composition_log_degree_bound();
+    let mut expected = components.mask_points(SECURE_FIELD_CIRCLE_GEN, bound, true);
+    expected.push(vec![vec![SECURE_FIELD_CIRCLE_GEN]; 2 * SECURE_EXTENSION_DEGREE]);
+    let samples = &proof.stark_proof.sampled_values;
+    let differs = |tree, column| Err(VerifyError::Samples { tree, column });
+    for tree in 0..expected.len().max(samples.len()) {
+        let (Some(expected), Some(samples)) = (expected.get(tree), samples.get(tree)) else {
+            return differs(tree, 0);
+        };
+        for column in 0..expected.len().max(samples.len()) {
+            if expected.get(column).map(Vec::len) != samples.get(column).map(Vec::len) {
+                return differs(tree, column);
+            }
+        }
+    }
+    Ok(())
 }

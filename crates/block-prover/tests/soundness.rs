@@ -436,3 +436,20 @@ fn stages_come_in_order() {
     assert!(matches!(result, Err(ProveError::Bootloader(_))));
     assert_eq!(*seen.lock().unwrap(), [Stage::Bootloader]);
 }
+
+/// S-two's verifier would end the process.
+#[test]
+fn a_sample_that_is_missing_or_too_many_is_refused() {
+    let refused =
+        |error, tree| matches!(error, VerifyError::Samples { tree: found, .. } if found == tree);
+    assert!(refused(refusal(|proof| _ = proof.cairo.stark_proof.0.sampled_values[2][3].pop()), 2));
+    assert!(refused(refusal(|proof| _ = proof.cairo.stark_proof.0.sampled_values[1].pop()), 1));
+    assert!(refused(
+        refusal(|proof| {
+            let sample = proof.cairo.stark_proof.0.sampled_values[0][0][0];
+            proof.cairo.stark_proof.0.sampled_values[0][0].push(sample);
+        }),
+        0
+    ));
+    assert!(refused(refusal(|proof| _ = proof.cairo.stark_proof.0.sampled_values.pop()), 3));
+}
