@@ -512,3 +512,6 @@ fn fold_circle(
         coefficient * coefficient,
     )
 }
+
+#[cfg(test)]
+mod agreement;
