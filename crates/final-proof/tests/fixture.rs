@@ -15,9 +15,12 @@ struct Fixture {
     output: [u8; 32],
 }
 
-static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| load(""));
+
+fn load(name: &str) -> Fixture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../contracts/solidity/test/verifier/fixtures");
+        .join("../../contracts/solidity/test/verifier/fixtures")
+        .join(name);
     let json: Value =
         serde_json::from_slice(&std::fs::read(folder.join("key.json")).unwrap()).unwrap();
     let bytes =
@@ -32,7 +35,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         },
         output: bytes("output").try_into().unwrap(),
     }
-});
+}
 
 /// Where the openings begin.
 const OPENINGS: usize = 10240;
@@ -50,6 +53,14 @@ fn the_stored_proof_is_accepted() {
     let Fixture { proof, key, output } = &*FIXTURE;
     verify_calldata(proof, key, output).unwrap();
     assert!(proof.len() < 200_000);
+}
+
+/// Of another circuit, whose components' sizes put the columns of leaves into another order.
+#[test]
+fn the_large_stored_proof_is_accepted() {
+    let Fixture { proof, key, output } = load("large");
+    verify_calldata(&proof, &key, &output).unwrap();
+    assert!(verify_calldata(&proof, &FIXTURE.key, &output).is_err());
 }
 
 #[test]

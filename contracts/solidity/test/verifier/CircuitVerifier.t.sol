@@ -63,6 +63,13 @@ contract CircuitVerifierTest is VerifierFixture {
         verifier.verify(output, proof);
     }
 
+    function test_acceptsAProofOfAnotherCircuit() public {
+        loadFixture("large/");
+        new CircuitVerifier(preprocessedRoot, componentLogSizes).verify(output, proof);
+        vm.expectRevert(CircuitVerifier.InteractionProofOfWork.selector);
+        verifier.verify(output, proof);
+    }
+
     function test_holdsItsKey() public view {
         vm.assertEq(verifier.PREPROCESSED_ROOT(), bytes32(preprocessedRoot));
         for (uint256 component; component < 11; ++component) {
@@ -93,6 +100,24 @@ contract CircuitVerifierTest is VerifierFixture {
         }
         (bool unchanged,) = _call(data);
         vm.assertTrue(unchanged);
+    }
+
+    /// Any bit at all; thousands in the full tests.
+    function testFuzz_refusesAFlippedBit(uint256 bit) public view {
+        bytes memory data = abi.encodeCall(verifier.verify, (output, proof));
+        bit = bound(bit, 0, 8 * proof.length - 1);
+        _flip(data, 100 + bit / 8, bit % 8);
+        (bool accepted,) = _call(data);
+        vm.assertFalse(accepted);
+    }
+
+    /// Any bit of what follows the transcript, with the transcript of the proof as it was.
+    function testFuzz_refusesAFlippedBitOfTheOpenings(uint256 bit) public view {
+        (bytes memory data, uint256 proofAt) = _lateCall();
+        bit = bound(bit, 8 * OPENINGS, 8 * proof.length - 1);
+        _flip(data, proofAt + bit / 8, bit % 8);
+        (bool accepted,) = _call(data);
+        vm.assertFalse(accepted);
     }
 
     function test_refusesEveryOtherOutput() public view {
