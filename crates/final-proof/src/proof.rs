@@ -209,6 +209,7 @@ impl FinalProof {
         if bytes.len() > MAX_CALLDATA_BYTES {
             return Err(DecodeError::TooLong(bytes.len()));
         }
+        key.validate().map_err(|error| Box::new(error.into()))?;
         let layout = key.layout();
         let mut reader = Reader { bytes, position: 0 };
         let head = Head::read(&mut reader, key, &layout)?;

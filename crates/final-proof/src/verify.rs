@@ -131,7 +131,6 @@ pub fn verify_calldata(
     key: &VerificationKey,
     output: &[u8; 32],
 ) -> Result<(), DecodeError> {
-    key.validate().map_err(|error| Box::new(error.into()))?;
     let proof = FinalProof::from_calldata(bytes, key, output)?;
     verify(&proof, key, output).map_err(|error| Box::new(error).into())
 }
