@@ -43,7 +43,7 @@ pub use batches::{Batches, BatchesError};
 pub use config::{AccountConfig, DatabaseConfig, L1Config, L1SettlerConfig, SettlementConfig};
 pub use deploy::{DeployError, Deployed, Deployer, Deployment, Verifier};
 pub use fees::{FeeBounds, Prices, TooExpensive};
-pub use l1::{BadUrl, HeldState, L1, L1Block, L1Error, L1Failure};
+pub use l1::{BadUrl, HeldState, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError};
 pub use service::{L1SettlerError, run};
 pub use settler::{SettleError, Settlement, Settler};
 pub use step::Sent;

@@ -43,7 +43,7 @@ pub struct Settlement {
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// A call of L1, or a contract's refusal.
-    #[error("{0}")]
+    #[error(transparent)]
     L1(L1Error),
     /// The settler's database.
     #[error("use the settler's database")]
@@ -154,13 +154,11 @@ impl Settler {
     /// When something on the way failed. Nothing is then half done: what was sent is on L1 or is not.
     pub async fn pass(&self) -> Result<Pass, SettleError> {
         let view = self.look().await?;
-        let lease = self
-            .store
-            .lead(&self.holder, Duration::from_millis(self.config.lease_ms))
-            .await
-            .map_err(SettleError::Store)?;
+        let lease = self.lead().await?;
         metrics::gauge!("settler_is_leader").set(f64::from(u8::from(lease.is_some())));
-        let Some(lease) = lease else { return Ok(Pass::Done) };
+        if lease.is_none() {
+            return Ok(Pass::Done);
+        }
 
         let sent = self
             .store
@@ -175,8 +173,14 @@ impl Settler {
         let held = view.held.block_number;
         match next_step(view.head.number, held, sent, self.config.replace_after_blocks) {
             Step::Wait => Ok(Pass::Done),
-            Step::Send(offer) => self.settle(&lease, &view, offer).await,
+            Step::Send(offer) => self.settle(&view, offer).await,
         }
+    }
+
+    /// Takes the lease, or takes it for longer.
+    async fn lead(&self) -> Result<Option<Lease>, SettleError> {
+        let duration = Duration::from_millis(self.config.lease_ms);
+        self.store.lead(&self.holder, duration).await.map_err(SettleError::Store)
     }
 
     /// Reads L1 and tells what is there.
@@ -225,7 +229,7 @@ impl Settler {
     }
 
     /// Sends the batch that begins where the contract stands.
-    async fn settle(&self, lease: &Lease, view: &View, offer: Offer) -> Result<Pass, SettleError> {
+    async fn settle(&self, view: &View, offer: Offer) -> Result<Pass, SettleError> {
         let after = view.held.block_number;
         let Some(update) = self.batches.next_after(after).await.map_err(SettleError::Batches)?
         else {
@@ -281,7 +285,7 @@ impl Settler {
                 fees,
             )
         };
-        self.offer(lease, view, block_number(&new_block), fees, transaction).await
+        self.offer(view, block_number(&new_block), fees, transaction).await
     }
 
     /// Simulates, and says how much gas to give.
@@ -304,7 +308,6 @@ impl Settler {
     /// Writes the transaction down and hands it to the pool; offers more if the pool holds one that we do not know.
     async fn offer(
         &self,
-        lease: &Lease,
         view: &View,
         new_block: u64,
         mut fees: Fees,
@@ -321,8 +324,12 @@ impl Settler {
                 fees,
                 sent_at_block: view.head.number,
             };
+            // Making blobs takes its time: as the leader still, or not at all.
+            let Some(lease) = self.lead().await? else {
+                return Err(SettleError::Store(StoreError::LeaseLost));
+            };
             self.store
-                .record(lease, self.chain_id, self.account.address(), &sent)
+                .record(&lease, self.chain_id, self.account.address(), &sent)
                 .await
                 .map_err(SettleError::Store)?;
             let error = match self.l1.send(&signed.raw).await {

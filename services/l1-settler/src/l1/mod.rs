@@ -1,6 +1,7 @@
 //! The settler's view of Ethereum, through one node.
 
 mod error;
+mod updates;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use starknet_types_core::felt::Felt;
 pub(crate) use error::PoolAnswer;
 use error::no_answer;
 pub use error::{L1Error, L1Failure};
+pub use updates::{L1Update, UpdatesError};
 
 use crate::fees::Prices;
 

@@ -25,8 +25,13 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts one that makes a block of each transaction.
+    /// Starts one that makes a block of each transaction, by the rules of the present fork.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&["--enable-tx-gas-limit"]).await
+    }
+
+    /// Starts one with these arguments.
+    pub async fn start_with(arguments: &[&str]) -> anyhow::Result<Self> {
         let port = free_port()?;
         let cache = match std::env::var_os("SIDEREAL_CACHE") {
             Some(cache) => std::path::PathBuf::from(cache),
@@ -36,7 +41,8 @@ impl Anvil {
         let installed = cache.join("bin/anvil");
         let program = if installed.exists() { installed } else { "anvil".into() };
         let child = Command::new(program)
-            .args(["--port", &port.to_string(), "--silent", "--enable-tx-gas-limit"])
+            .args(["--port", &port.to_string(), "--silent"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

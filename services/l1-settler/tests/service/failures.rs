@@ -104,7 +104,7 @@ async fn killed_before_sending_it_settles_once() -> anyhow::Result<()> {
     world.until_held(4).await?;
     let updates = world.updates().await?;
     assert_eq!(updates.len(), 2);
-    let first = &updates[0].1;
+    let first = world.transaction(updates[0].transaction).await?;
     assert_eq!(first.max_fee_per_gas(), written.max_fee_per_gas);
     assert_eq!(first.max_fee_per_blob_gas(), Some(written.max_fee_per_blob_gas));
     again.stop().await
@@ -116,17 +116,17 @@ async fn what_a_reorganisation_takes_is_settled_again() -> anyhow::Result<()> {
     let world = World::new().await?;
     let running = world.run("settler.db", config())?;
     world.until_held(4).await?;
-    let before: Vec<B256> =
-        world.updates().await?.iter().filter_map(|(_, it)| it.block_hash).collect();
+    let before = blocks(&world).await?;
+    assert_eq!(before.len(), 2);
     world.anvil.automine(false).await?;
     world.anvil.reorg(2).await?;
     world.until_held(0).await?;
     world.anvil.automine(true).await?;
     world.anvil.mine(1).await?;
     world.until_held(4).await?;
-    let updates = world.updates().await?;
-    assert_eq!(updates.len(), 2);
-    assert!(updates.iter().all(|(_, it)| it.block_hash.is_some_and(|at| !before.contains(&at))));
+    let after = blocks(&world).await?;
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().all(|block| !before.contains(block)));
     assert_eq!(world.anvil.nonces(world.operator.address()).await?, (2, 2));
     running.stop().await
 }
@@ -160,8 +160,13 @@ async fn what_no_block_takes_is_replaced_for_more() -> anyhow::Result<()> {
     world.until_held(3).await?;
     let updates = world.updates().await?;
     assert_eq!(updates.len(), 1);
-    assert_eq!(updates[0].1.inner.tx_hash(), second.inner.tx_hash());
+    assert_eq!(updates[0].transaction, *second.inner.tx_hash());
     running.stop().await
+}
+
+/// Hashes of the blocks with updates.
+async fn blocks(world: &World) -> anyhow::Result<Vec<B256>> {
+    Ok(world.updates().await?.iter().map(|update| update.block_hash).collect())
 }
 
 /// Blocks so small that an update finds no room beside [`full_blocks`]' other transaction.

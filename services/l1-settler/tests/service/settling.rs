@@ -6,10 +6,11 @@ use alloy::consensus::Transaction as _;
 use c_kzg::Blob;
 use sidereal_proto::settlement::GetSettlementRequest;
 use sidereal_proto::settlement::settlement_service_client::SettlementServiceClient;
-use sidereal_settlement::{Refusal, RollupCore, SettledUpdate, Update};
+use sidereal_service::error_chain;
+use sidereal_settlement::{Refusal, RollupCore, SidecarForm, Update};
 use starknet_types_core::felt::Felt;
 
-use crate::anvil::KEYS;
+use crate::anvil::{Anvil, KEYS};
 use crate::world::{CELLS, World, account, config, state_diff, until};
 
 /// Pins down that batches are settled in order, one transaction each, that L1 alone gives output and data back, and that
@@ -23,14 +24,15 @@ async fn two_batches_are_settled_and_read_back_from_l1() -> anyhow::Result<()> {
 
     let updates = world.updates().await?;
     assert_eq!(updates.len(), 2);
-    for (index, (event, transaction)) in updates.iter().enumerate() {
+    for (index, update) in updates.iter().enumerate() {
         let given = world.update(index);
-        let hashes = transaction.blob_versioned_hashes().unwrap_or_default();
-        assert_eq!(event.blobs, hashes);
-        let settled = SettledUpdate::decode(transaction.input(), hashes)?;
+        let transaction = world.transaction(update.transaction).await?;
+        assert_eq!(transaction.blob_versioned_hashes(), Some(&update.event.blobs[..]));
+        assert_eq!(update.event.settler, world.operator.address());
+        let settled = &update.update;
         assert_eq!(settled.output, given.output);
         assert_eq!(settled.proof, given.proof);
-        let blobs = world.anvil.blobs(*transaction.inner.tx_hash()).await?;
+        let blobs = world.anvil.blobs(update.transaction).await?;
         assert_eq!(blobs.len(), given.data.len().div_ceil(4_096));
         let blobs =
             blobs.iter().map(|bytes| Blob::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
@@ -74,6 +76,19 @@ async fn two_batches_are_settled_and_read_back_from_l1() -> anyhow::Result<()> {
     running.stop().await
 }
 
+/// Pins down that the form of blobs is the chain's: cell proofs from Osaka on, and one proof a blob before.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_sent_in_the_form_that_the_fork_wants() -> anyhow::Result<()> {
+    for (fork, form) in [("prague", SidecarForm::Eip4844), ("osaka", SidecarForm::Eip7594)] {
+        let world = World::on(Anvil::start_with(&["--hardfork", fork]).await?).await?;
+        assert_eq!(world.l1()?.sidecar_form().await?, form, "{fork}");
+        let batch = vec![world.update(0).clone()];
+        world.settler(account(KEYS[1])?, batch).await?.pass().await?;
+        world.until_held(3).await?;
+    }
+    Ok(())
+}
+
 /// Pins down that the simulation tells why the contract refuses, and that nothing is sent then: somebody who is no
 /// operator, a proof of something else, data that the output does not commit to, a batch that does not continue.
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +106,8 @@ async fn refusals_are_told_by_name_and_cost_nothing() -> anyhow::Result<()> {
         anyhow::bail!("refused otherwise: {error}");
     };
     assert_eq!(refusal.caller, address);
-    assert!(error.to_string().contains("OperatorNotSilent"), "{error}");
+    let text = error_chain(&error);
+    assert!(text.contains("simulate the update: RollupCore refused: OperatorNotSilent"), "{text}");
     assert_eq!(world.anvil.nonces(address).await?, (0, 0));
 
     let operator = || account(KEYS[1]);
@@ -108,7 +124,7 @@ async fn refusals_are_told_by_name_and_cost_nothing() -> anyhow::Result<()> {
     let mut other = first;
     other.output.previous_block_hash += Felt::ONE;
     let error = world.settler(operator()?, vec![other]).await?.pass().await.unwrap_err();
-    assert!(error.to_string().contains("begins after block 0x0"), "{error}");
+    assert!(error.to_string().contains("begins after block 0 with hash 0xb001"), "{error}");
     assert_eq!(world.anvil.nonces(world.operator.address()).await?, (0, 0));
     assert_eq!(world.held().await?.block_number, 0);
     Ok(())

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, Bytes};
-use alloy::rpc::types::{Filter, Log, Transaction};
-use alloy::sol_types::SolEvent as _;
+use alloy::rpc::types::Transaction;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use sidereal_l1_settler::{
     Account, Batches, BatchesError, DatabaseConfig, Deployed, Deployer, Deployment, HeldState, L1,
-    L1SettlerConfig, L1SettlerError, SettlementConfig, Settler, SettlerStore, Verifier, run,
+    L1SettlerConfig, L1SettlerError, L1Update, SettlementConfig, Settler, SettlerStore, Verifier,
+    run,
 };
 use sidereal_os_aggregator::claims::{CircuitClaim, CircuitRoots, FinalClaims, circuit_hash};
 use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatedOutput};
 use sidereal_service::{Secret, Shutdown};
+use sidereal_settlement::Update;
 use sidereal_settlement::deployment::{Genesis, PinnedHashes, Roles};
-use sidereal_settlement::{RollupCore, Update};
 use sidereal_starknet_os::{BlobCommitments, Committed, OsChain, OutputForm};
 use starknet_api::core::ContractAddress;
 use starknet_api::state::{StorageKey, ThinStateDiff};
@@ -57,9 +57,9 @@ pub struct World {
 /// A settler that runs.
 pub struct Running {
     shutdown: Shutdown,
-    task: JoinHandle<Result<(), L1SettlerError>>,
+    task: Option<JoinHandle<Result<(), L1SettlerError>>>,
     /// Of its own, so that all of it can be cut off.
-    runtime: Runtime,
+    runtime: Option<Runtime>,
     pub grpc_port: u16,
 }
 
@@ -170,7 +170,11 @@ fn update(previous: u64, last: u64, cells: u64) -> anyhow::Result<Update> {
 impl World {
     /// Two batches: blocks 1 to 3 in one blob, block 4 in two. Blocks of L1 come with transactions.
     pub async fn new() -> anyhow::Result<Self> {
-        let anvil = Anvil::start().await?;
+        Self::on(Anvil::start().await?).await
+    }
+
+    /// The same on an Anvil that is there.
+    pub async fn on(anvil: Anvil) -> anyhow::Result<Self> {
         let operator = account(KEYS[1])?;
         let l1 = L1::new(&Secret::new(anvil.url.clone()), LIMIT)?;
         let deployer = Deployer {
@@ -228,7 +232,7 @@ impl World {
         let shutdown = Shutdown::new();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let task = runtime.spawn(run(config, self.batches.clone(), shutdown.clone()));
-        Ok(Running { shutdown, task, runtime, grpc_port })
+        Ok(Running { shutdown, task: Some(task), runtime: Some(runtime), grpc_port })
     }
 
     /// A settler to be driven pass by pass.
@@ -256,21 +260,17 @@ impl World {
     }
 
     /// Every update that L1 holds, in order.
-    pub async fn updates(&self) -> anyhow::Result<Vec<(RollupCore::StateUpdated, Transaction)>> {
-        let filter = Filter::new()
-            .address(self.deployed.rollup_core)
-            .event_signature(RollupCore::StateUpdated::SIGNATURE_HASH)
-            .from_block(0);
-        let logs: Vec<Log> = self.anvil.ask("eth_getLogs", (filter,)).await?;
-        let mut updates = Vec::new();
-        for log in logs {
-            let hash: B256 = log.transaction_hash.context("a log without a transaction")?;
-            let transaction: Option<Transaction> =
-                self.anvil.ask("eth_getTransactionByHash", (hash,)).await?;
-            let event = log.log_decode::<RollupCore::StateUpdated>()?.inner.data;
-            updates.push((event, transaction.context("a log of no transaction")?));
-        }
-        Ok(updates)
+    pub async fn updates(&self) -> anyhow::Result<Vec<L1Update>> {
+        let l1 = self.l1()?;
+        let head = l1.head().await?;
+        Ok(l1.updates(self.deployed.rollup_core, self.deployed.block, head.number).await?)
+    }
+
+    /// A transaction that L1 holds.
+    pub async fn transaction(&self, hash: B256) -> anyhow::Result<Transaction> {
+        let transaction: Option<Transaction> =
+            self.anvil.ask("eth_getTransactionByHash", (hash,)).await?;
+        transaction.with_context(|| format!("L1 does not know {hash}"))
     }
 
     /// Waits until the contract holds a block.
@@ -292,18 +292,31 @@ impl World {
 
 impl Running {
     /// Ends it as a crash does: all of its tasks are cut off where they are, nothing is given back.
-    pub async fn kill(self) {
-        self.runtime.shutdown_background();
-        let _ = self.task.await;
+    pub async fn kill(mut self) {
+        self.cut_off();
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
     }
 
     /// Ends it as a signal does.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.trigger();
-        let ended = tokio::time::timeout(LIMIT, self.task).await;
-        self.runtime.shutdown_background();
-        ended.context("the settler does not end")???;
+        let task = self.task.take().context("it does not run")?;
+        tokio::time::timeout(LIMIT, task).await.context("the settler does not end")???;
         Ok(())
+    }
+
+    fn cut_off(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cut_off();
     }
 }
 
