@@ -216,10 +216,17 @@ impl L1 {
             ..Default::default()
         };
         let operation = "simulate the update";
-        // Unlike an estimate, a call carries the contract's error on every node.
+        // Both over the last block: by default some nodes estimate over what is in their pool, our own update included.
+        // And unlike an estimate, a call carries the contract's error on every node.
         let _: Bytes =
             self.ask(operation, "eth_call", (request.clone(), BlockNumberOrTag::Latest)).await?;
-        let gas: U64 = self.ask("estimate the update's gas", "eth_estimateGas", (request,)).await?;
+        let gas: U64 = self
+            .ask(
+                "estimate the update's gas",
+                "eth_estimateGas",
+                (request, BlockNumberOrTag::Latest),
+            )
+            .await?;
         Ok(gas.to())
     }
 
@@ -231,8 +238,13 @@ impl L1 {
             input: TransactionInput::new(code),
             ..Default::default()
         };
-        let gas: U64 =
-            self.ask("estimate the gas of a deployment", "eth_estimateGas", (request,)).await?;
+        let gas: U64 = self
+            .ask(
+                "estimate the gas of a deployment",
+                "eth_estimateGas",
+                (request, BlockNumberOrTag::Latest),
+            )
+            .await?;
         Ok(gas.to())
     }
 
