@@ -38,9 +38,8 @@ mod tests {
         ];
         for (contract, checked_in, compiled) in contracts {
             let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-            assert_eq!(
-                parse(checked_in),
-                parse(compiled),
+            assert!(
+                parse(checked_in) == parse(compiled),
                 "abi/{contract}.json is old; write Forge's there: jq .abi $FOUNDRY_OUT/{contract}.sol/{contract}.json"
             );
         }
