@@ -6,25 +6,34 @@
 //! outputs alone.
 //!
 //! `--save FOLDER` keeps what the contract needs (proof, aggregated output, blobs' data) and the circuits' proofs;
-//! `--last FILE` only makes the last proof, over a kept proof of *compact*; `--roots` prints the circuits' roots.
+//! `--last FOLDER` only makes the last proof, from what was kept there; `--roots` prints the circuits' roots.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use c_kzg::{Bytes32, ethereum_kzg_settings};
 use sidereal_aggregation::{Assignment, CircuitKind, CircuitProof, CircuitProver, compute_root};
-use sidereal_block_prover::{BlockProof, IgnoreProgress, Prover, ProverSettings, Task};
+use sidereal_block_prover::{
+    BlockProof, IgnoreProgress, Prover, ProverSettings, STARKNET_OS_BLAKE_HASH, Task,
+};
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::testing::{TestChain, invoke, transfer};
-use sidereal_final_proof::{FinalProver, Parameters, verify_calldata};
+use sidereal_final_proof::{FinalProver, Parameters, VerificationKey, verify_calldata};
 use sidereal_os_aggregator::claims::{CircuitRoots, FinalClaims, block_claim, tree_claim};
-use sidereal_os_aggregator::{AggregatorInput, Tree, joined_data, run_aggregator};
+use sidereal_os_aggregator::{
+    AGGREGATOR_BLAKE_HASH, AggregatedOutput, AggregatorInput, Tree, blobs, joined_data,
+    run_aggregator,
+};
+use starknet_types_core::felt::Felt;
 
 // The services' allocator: it keeps pages, and on a virtual machine fresh ones are what costs.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Failure = Box<dyn Error>;
+/// Keeps a result under a name.
+type Save<'a> = dyn Fn(&str, &[u8]) -> Result<(), Failure> + 'a;
 
 fn main() -> Result<(), Failure> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,12 +48,14 @@ fn main() -> Result<(), Failure> {
         println!("{name}: {} bytes", bytes.len());
         Ok(folder.iter().try_for_each(|folder| std::fs::write(folder.join(name), bytes))?)
     };
-    if let [flag, file] = &arguments[..]
+    if let [flag, kept] = &arguments[..]
         && flag == "--last"
     {
-        let (calldata, output) = prove_last(&CircuitProof::decode(&std::fs::read(file)?)?)?;
-        save("final-proof", &calldata)?;
-        return save("final-output", &output);
+        let read = |name: &str| std::fs::read(PathBuf::from(kept).join(name));
+        let proof = CircuitProof::decode(&read("compact")?)?;
+        let update =
+            prove_last(&proof, &felts(&read("aggregated-output")?), &felts(&read("data")?))?;
+        return update.save(&save);
     }
     let number = |index: usize, otherwise| {
         arguments.get(index).map_or(Ok(otherwise), |argument| argument.parse::<usize>())
@@ -91,14 +102,49 @@ fn main() -> Result<(), Failure> {
     let tree = Tree::balanced(blocks).ok_or("there is a block")?;
     let tree = tree_claim(&tree, &claims, roots.wrap, roots.merge).ok_or("one claim a block")?;
     let expected = FinalClaims::new(&roots, &tree, aggregated).last;
-    let (calldata, output) = prove_last(&proof)?;
-    assert_eq!(output, expected, "the chain of hashes");
-    save("final-proof", &calldata)?;
-    save("final-output", &output)
+    let update = prove_last(&proof, aggregated, &data)?;
+    assert_eq!(update.output, expected, "the chain of hashes");
+    update.save(&save)
 }
 
-/// The proof that Ethereum verifies, and what it says.
-fn prove_last(proof: &CircuitProof) -> Result<(Vec<u8>, [u8; 32]), Failure> {
+/// What the core contract gets, and what it must have been deployed with.
+struct Update {
+    proof: Vec<u8>,
+    output: [u8; 32],
+    aggregated: Vec<Felt>,
+    kzg_proofs: Vec<Vec<u8>>,
+    key: VerificationKey,
+}
+
+impl Update {
+    fn save(&self, save: &Save<'_>) -> Result<(), Failure> {
+        let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+        // Circuits' hashes are little endian numbers to the contract.
+        let number = |bytes: [u8; 32]| hex(&bytes.into_iter().rev().collect::<Vec<_>>());
+        let json = serde_json::json!({
+            "output": self.aggregated.iter().map(|felt| hex(&felt.to_bytes_be())).collect::<Vec<_>>(),
+            "kzgProofs": self.kzg_proofs.iter().map(|proof| hex(proof)).collect::<Vec<_>>(),
+            "statement": hex(&self.output),
+            "osProgramHash": hex(&STARKNET_OS_BLAKE_HASH.to_bytes_be()),
+            "aggregatorProgramHash": hex(&AGGREGATOR_BLAKE_HASH.to_bytes_be()),
+            "wrapRoot": number(CircuitKind::Wrap.root().0),
+            "mergeRoot": number(CircuitKind::Merge.root().0),
+            "shrinkRoots": [number(CircuitKind::Shrink.root().0), number(CircuitKind::Compact.root().0)],
+            "preprocessedRoot": hex(&self.key.preprocessed_root.0),
+            "componentLogSizes": self.key.component_log_sizes,
+        });
+        save("update.json", (serde_json::to_string_pretty(&json)? + "\n").as_bytes())?;
+        save("proof.bin", &self.proof)?;
+        save("last.output", &self.output)
+    }
+}
+
+fn felts(bytes: &[u8]) -> Vec<Felt> {
+    bytes.chunks_exact(32).map(Felt::from_bytes_be_slice).collect()
+}
+
+/// The proof that Ethereum verifies, what it says, and the openings of the blobs.
+fn prove_last(proof: &CircuitProof, aggregated: &[Felt], data: &[Felt]) -> Result<Update, Failure> {
     let assignment = measured("last assignment", || Assignment::of_proof(proof))?;
     let prover = measured("last tables", || {
         let circuit = CircuitKind::Last.preprocess().map_err(Failure::from)?;
@@ -109,7 +155,16 @@ fn prove_last(proof: &CircuitProof) -> Result<(Vec<u8>, [u8; 32]), Failure> {
     let calldata = proof.to_calldata();
     measured("last verification", || verify_calldata(&calldata, prover.key(), &output))?;
     println!("key of the last circuit: {:?}", prover.key());
-    Ok((calldata, output))
+
+    let decoded = AggregatedOutput::decode(aggregated)?;
+    let point = Bytes32::new(decoded.blobs.point.to_bytes_be());
+    let mut kzg_proofs = Vec::new();
+    for blob in blobs(data)? {
+        let (proof, _) = ethereum_kzg_settings(0).compute_kzg_proof(&blob, &point)?;
+        kzg_proofs.push(proof.to_bytes().to_vec());
+    }
+    let (key, aggregated) = (prover.key().clone(), aggregated.to_vec());
+    Ok(Update { proof: calldata, output, aggregated, kzg_proofs, key })
 }
 
 /// Proofs of blocks, and behind them that of the aggregator over them.

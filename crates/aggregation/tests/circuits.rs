@@ -10,11 +10,14 @@ use sidereal_aggregation::{
     Assignment, AssignmentError, CircuitKind, CircuitProof, CircuitVerifyError, DecodeError,
     compute_root, verify,
 };
+use sidereal_final_proof::{FinalProver, Parameters, VerificationKey, verify_calldata};
 use stwo::core::fields::m31::{M31, P};
 use stwo::core::fields::qm31::QM31;
 use stwo::core::vcs::blake2_hash::Blake2sHash;
 
 const COMPACT: &[u8] = include_bytes!("data/compact.proof");
+const FINAL: &[u8] =
+    include_bytes!("../../../contracts/solidity/test/fixtures/aggregation/proof.bin");
 const LAST_OUTPUT: &[u8; 32] = include_bytes!("data/last.output");
 
 fn stored() -> CircuitProof {
@@ -27,6 +30,19 @@ fn the_roots_are_those_of_the_circuits() {
     for kind in CircuitKind::PROVEN.into_iter().chain([CircuitKind::Last]) {
         assert_eq!(compute_root(kind).unwrap(), kind.root(), "{}", kind.name());
     }
+}
+
+/// The key with which Ethereum's contract is deployed is that of the last circuit, and the stored proof over *compact*'s
+/// verifies with it, natively; `contracts/solidity/test/Aggregation.t.sol` settles with the same one.
+#[test]
+fn ethereums_key_is_that_of_the_last_circuit() {
+    let prover =
+        FinalProver::new(CircuitKind::Last.preprocess().unwrap(), Parameters::ETHEREUM).unwrap();
+    assert_eq!(prover.key(), &VerificationKey::ETHEREUM);
+    verify_calldata(FINAL, &VerificationKey::ETHEREUM, LAST_OUTPUT).unwrap();
+    let mut another = *LAST_OUTPUT;
+    another[0] ^= 1;
+    assert!(verify_calldata(FINAL, &VerificationKey::ETHEREUM, &another).is_err());
 }
 
 /// Every proof is worth 96 bits, and proofs of *wrap* and *merge* have one form.
