@@ -62,8 +62,9 @@ mod generated {
 }
 
 pub use generated::sidereal::{
-    aggregation::v1 as aggregation, events::v1 as events, executor::v1 as executor, gateway::v1 as gateway, proofs::v1 as proofs,
-    sequencer::v1 as sequencer, settlement::v1 as settlement, types::v1 as types,
+    aggregation::v1 as aggregation, events::v1 as events, executor::v1 as executor,
+    gateway::v1 as gateway, proofs::v1 as proofs, sequencer::v1 as sequencer,
+    settlement::v1 as settlement, types::v1 as types,
 };
 
 /// Largest gRPC message that a service of ours sends or takes, in bytes.
