@@ -57,6 +57,9 @@ pub struct DevOptions {
     /// Prover workers in this process; each proof takes about 10 GB of memory. 0: blocks wait for a proof.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub workers: u32,
+    /// Aggregates so many blocks at a time into one proof; each step takes up to 16 GB of memory. 0: none.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=64))]
+    pub aggregate: u64,
     /// Transactions pay for their data as blobs, and not as calldata.
     #[arg(long)]
     pub blobs: bool,

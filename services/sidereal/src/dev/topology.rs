@@ -130,6 +130,11 @@ impl Topology {
         proof_store.chain.id.clone_from(&options.chain_id);
         proof_store.http.listen = SocketAddr::from(([127, 0, 0, 1], ports.proofs_http()));
         proof_store.chain_store.url = chain_url;
+        if options.aggregate > 0 {
+            proof_store.aggregation.enabled = true;
+            proof_store.aggregation.min_blocks = options.aggregate;
+            proof_store.aggregation.max_blocks = options.aggregate;
+        }
         proof_store.database.url = format!("sqlite://{}", data.join("proofs.db").display());
 
         let workers = (0..options.workers)
