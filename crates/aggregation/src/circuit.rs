@@ -147,7 +147,7 @@ impl CircuitKind {
     }
 
     /// Root of the commitment to the preprocessed columns, which say which gates the circuit has and how they are
-    /// wired: the circuit's verification key.
+    /// wired: the circuit's verification key. For [`Self::Last`] it only pins the circuit: its key is over another hash.
     pub const fn root(self) -> Digest {
         match self {
             Self::Wrap => Digest::of_words([

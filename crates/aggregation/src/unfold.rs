@@ -96,7 +96,7 @@ pub(crate) fn unfold(
     let mut layers = Vec::new();
     let mut log_size = height;
     let mut log_degree = height - fri.log_blowup_factor;
-    for index in 0..=proof.0.fri_proof.inner_layers.len() {
+    for _ in 0..=proof.0.fri_proof.inner_layers.len() {
         let step = fri.fold_step.min(log_degree - fri.log_last_layer_degree_bound);
         if step == 0 {
             return Err(UnfoldError("too many FRI layers"));
@@ -106,7 +106,6 @@ pub(crate) fn unfold(
         log_degree -= step;
         queries = queries.iter().map(|query| query >> step).collect();
         queries.dedup();
-        debug_assert!(index <= 30);
     }
     if reader.hashed.next().is_some() {
         return Err(UnfoldError("more was hashed than the proof has"));
