@@ -80,6 +80,7 @@ pub async fn a_killed_writer_leaves_whole_blocks(database: Database) {
         assert!(writer.try_wait().unwrap().is_none(), "the writer ended by itself");
         writer.kill().unwrap();
         writer.wait().unwrap();
+        database.forget_the_dead().await;
         let store = database.open().await;
         blocks = check_whole(&store).await;
         store.close().await;

@@ -11,9 +11,11 @@ mod tries;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sidereal_chain_store::test_support::PostgresServer;
 use sidereal_chain_store::{ChainStore, ChainStoreLimits};
+use sqlx::Connection as _;
 
 /// An empty database of one kind, and what keeps it alive.
 pub struct Database {
@@ -42,6 +44,29 @@ impl Database {
 
     pub async fn open_with(&self, limits: ChainStoreLimits) -> ChainStore {
         ChainStore::connect(&self.url, limits).await.unwrap()
+    }
+
+    /// Waits until the server has noticed that its clients are gone. What a killed client had asked for is carried out,
+    /// a commit included, and until then one read of the database may see another state than the next.
+    pub async fn forget_the_dead(&self) {
+        if self._server.is_none() {
+            return;
+        }
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        loop {
+            let others: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            if others == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        connection.close().await.unwrap();
     }
 }
 
