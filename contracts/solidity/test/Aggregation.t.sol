@@ -13,6 +13,8 @@ import {Test} from "./support/Test.sol";
 contract AggregationTest is Test {
     string private constant FOLDER = "test/fixtures/aggregation/";
     address private constant OPERATOR = address(0x0f);
+    /// What a transaction has (EIP-7825). A refused point evaluation takes all that it is given.
+    uint256 private constant TRANSACTION_GAS = 1 << 24;
 
     RollupCore private core;
     uint256[] private output;
@@ -41,12 +43,17 @@ contract AggregationTest is Test {
             mergeRoot: vm.parseJsonUint(json, ".mergeRoot"),
             shrinkRoots: vm.parseJsonUintArray(json, ".shrinkRoots")
         });
+        core = deploy();
+    }
+
+    /// A rollup whose proof system is `system`, at the state before the two blocks.
+    function deploy() private returns (RollupCore) {
         RollupCore.State memory genesis = RollupCore.State({
             root: output[AggregatedOutput.PREVIOUS_ROOT],
             blockHash: output[AggregatedOutput.PREVIOUS_BLOCK_HASH],
             blockNumber: uint64(output[AggregatedOutput.PREVIOUS_BLOCK_NUMBER])
         });
-        core = new RollupCore(genesis, system, OPERATOR, 1 days, address(0x60), 7 days);
+        return new RollupCore(genesis, system, OPERATOR, 1 days, address(0x60), 7 days);
     }
 
     /// The transaction carries the blob that the output commits to.
@@ -84,17 +91,86 @@ contract AggregationTest is Test {
         system.verifier.verify(statement, proof);
     }
 
-    /// The proof binds every word of the output that nothing else binds: with another one, it is refused.
+    /// Whatever word of the output is another one, by the lowest bit or by the highest of a half: it is refused.
     function test_no_other_output_goes_with_the_proof() public withBlob {
-        uint256[3] memory words = [AggregatedOutput.NEW_ROOT, AggregatedOutput.NEW_BLOCK_HASH, output.length - 1];
+        // One piece of memory for all calls. Behind the selector: where the arguments are, the output's length, its words.
+        bytes memory data = abi.encodeCall(core.updateState, (output, openings, proof));
+        for (uint256 i; i < output.length; ++i) {
+            for (uint256 half; half < 2; ++half) {
+                uint256 place = 4 + 4 * 32 + 32 * i + (half == 0 ? 31 : 16);
+                bytes1 bit = half == 0 ? bytes1(0x01) : bytes1(0x80);
+                data[place] ^= bit;
+                vm.prank(OPERATOR);
+                (bool accepted,) = address(core).call{gas: TRANSACTION_GAS}(data);
+                vm.assertFalse(accepted, vm.toString(i));
+                data[place] ^= bit;
+            }
+        }
+        vm.prank(OPERATOR);
+        (bool unchanged,) = address(core).call{gas: TRANSACTION_GAS}(data);
+        vm.assertTrue(unchanged);
+    }
+
+    /// Words that no check but the proof's binds: new root, new block hash, hash of the blocks' tree.
+    function test_the_proof_binds_what_nothing_else_does() public withBlob {
+        uint256[4] memory words =
+            [AggregatedOutput.NEW_ROOT, AggregatedOutput.NEW_BLOCK_HASH, output.length - 2, output.length - 1];
         for (uint256 i; i < words.length; ++i) {
             output[words[i]] ^= 1;
-            vm.prank(OPERATOR);
-            vm.expectRevert();
-            core.updateState(output, openings, proof);
+            assertRefusedByTheVerifier();
             output[words[i]] ^= 1;
         }
+        // Blocks that another circuit would have merged.
+        output[AggregatedOutput.NEW_BLOCK_NUMBER] = 1;
+        assertRefusedByTheVerifier();
+        output[AggregatedOutput.NEW_BLOCK_NUMBER] = 2;
         update();
+    }
+
+    /// A rollup of another chain, or with other programs or circuits, refuses the proof, even if the output is made to
+    /// agree with what that rollup has pinned.
+    function test_a_proof_is_of_one_proof_system() public withBlob {
+        uint256 trailer = output.length - 6;
+        system.osProgramHash ^= 1;
+        assertRefusedWith(AggregatedOutput.OS_PROGRAM_HASH);
+        system.osProgramHash ^= 1;
+        system.configHash ^= 1;
+        assertRefusedWith(AggregatedOutput.CONFIG_HASH);
+        system.configHash ^= 1;
+        system.wrapRoot ^= 1;
+        assertRefusedWith(trailer);
+        system.wrapRoot ^= 1;
+        system.mergeRoot ^= 1;
+        assertRefusedWith(trailer + 2);
+        system.mergeRoot ^= 1;
+        // These are not in the output.
+        system.aggregatorProgramHash ^= 1;
+        core = deploy();
+        assertRefusedByTheVerifier();
+        system.aggregatorProgramHash ^= 1;
+        for (uint256 i; i < 2; ++i) {
+            system.shrinkRoots[i] ^= 1;
+            core = deploy();
+            assertRefusedByTheVerifier();
+            system.shrinkRoots[i] ^= 1;
+        }
+        core = deploy();
+        update();
+    }
+
+    /// Deploys anew, and changes a word of the output as `system` was changed.
+    function assertRefusedWith(uint256 word) private {
+        output[word] ^= 1;
+        core = deploy();
+        assertRefusedByTheVerifier();
+        output[word] ^= 1;
+    }
+
+    /// Another statement has another transcript, in which the proof's work was not done.
+    function assertRefusedByTheVerifier() private {
+        vm.prank(OPERATOR);
+        vm.expectRevert(CircuitVerifier.InteractionProofOfWork.selector);
+        core.updateState(output, openings, proof);
     }
 
     function test_a_changed_proof_is_refused() public withBlob {
