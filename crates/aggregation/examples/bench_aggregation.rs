@@ -112,6 +112,7 @@ struct Update {
     proof: Vec<u8>,
     output: [u8; 32],
     aggregated: Vec<Felt>,
+    data: Vec<Felt>,
     kzg_proofs: Vec<Vec<u8>>,
     key: VerificationKey,
 }
@@ -121,8 +122,12 @@ impl Update {
         let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
         // Circuits' hashes are little endian numbers to the contract.
         let number = |bytes: [u8; 32]| hex(&bytes.into_iter().rev().collect::<Vec<_>>());
+        let felts = |felts: &[Felt]| -> Vec<String> {
+            felts.iter().map(|felt| hex(&felt.to_bytes_be())).collect()
+        };
         let json = serde_json::json!({
-            "output": self.aggregated.iter().map(|felt| hex(&felt.to_bytes_be())).collect::<Vec<_>>(),
+            "output": felts(&self.aggregated),
+            "data": felts(&self.data),
             "kzgProofs": self.kzg_proofs.iter().map(|proof| hex(proof)).collect::<Vec<_>>(),
             "statement": hex(&self.output),
             "osProgramHash": hex(&STARKNET_OS_BLAKE_HASH.to_bytes_be()),
@@ -163,8 +168,8 @@ fn prove_last(proof: &CircuitProof, aggregated: &[Felt], data: &[Felt]) -> Resul
         let (proof, _) = ethereum_kzg_settings(0).compute_kzg_proof(&blob, &point)?;
         kzg_proofs.push(proof.to_bytes().to_vec());
     }
-    let (key, aggregated) = (prover.key().clone(), aggregated.to_vec());
-    Ok(Update { proof: calldata, output, aggregated, kzg_proofs, key })
+    let (key, aggregated, data) = (prover.key().clone(), aggregated.to_vec(), data.to_vec());
+    Ok(Update { proof: calldata, output, aggregated, data, kzg_proofs, key })
 }
 
 /// Proofs of blocks, and behind them that of the aggregator over them.
