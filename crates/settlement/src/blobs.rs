@@ -195,6 +195,14 @@ impl UpdateBlobs {
     }
 }
 
+/// The versioned hash by which L1 knows a blob.
+///
+/// # Errors
+/// When a value in the blob is none of the field.
+pub fn versioned_hash(blob: &Blob) -> Result<B256, c_kzg::Error> {
+    Ok(kzg_to_versioned_hash(&commit(blob)?))
+}
+
 /// The commitment to a blob.
 pub(crate) fn commit(blob: &Blob) -> Result<Point, c_kzg::Error> {
     Ok(settings().blob_to_kzg_commitment(blob)?.to_bytes().into_inner())

@@ -27,7 +27,8 @@ mod transaction;
 mod update;
 
 pub use abi::{CircuitVerifier, RollupCore};
-pub use blobs::{BlobsError, SidecarForm, UpdateBlobs};
+pub use blobs::{BlobsError, SidecarForm, UpdateBlobs, versioned_hash};
+pub use c_kzg::Blob;
 pub use refusal::Refusal;
 pub use settled::{SettledError, SettledUpdate};
 pub use transaction::{Fees, blob_transaction};

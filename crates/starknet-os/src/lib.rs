@@ -34,9 +34,9 @@ pub use hints::{
 };
 pub use input::{OsBlock, OsChain, OsInput};
 pub use output::{
-    BLOB_LENGTH, BlobCommitments, BlobError, CheckError, ClassUpdate, Committed, CompressionError,
-    ContractUpdate, KzgCommitment, MessageToL1, OsOutput, OutputError, OutputForm, StateUpdate,
-    ValueUpdate, blob, blob_data, os_config_hash,
+    AliasError, BLOB_LENGTH, BlobCommitments, BlobError, CheckError, ClassUpdate, Committed,
+    CompressionError, ContractUpdate, KzgCommitment, MessageToL1, OsOutput, OutputError,
+    OutputForm, StateUpdate, ValueUpdate, blob, blob_data, os_config_hash,
 };
 pub use processor::OsHintProcessor;
 pub use program::{OsProgram, PROGRAM_HASH, program};

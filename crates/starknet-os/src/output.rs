@@ -1,5 +1,6 @@
 //! What StarknetOS outputs, in all its forms, and whether that is what the block committed.
 
+mod aliases;
 pub(crate) mod blob;
 mod check;
 pub(crate) mod compression;
@@ -9,6 +10,7 @@ use num_bigint::BigUint;
 use num_traits::ToPrimitive;
 use starknet_types_core::felt::Felt;
 
+pub use aliases::AliasError;
 pub use blob::{BLOB_LENGTH, BlobError, KzgCommitment, blob, blob_data};
 pub use check::{CheckError, Committed, os_config_hash};
 pub use compression::CompressionError;

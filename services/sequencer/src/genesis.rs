@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sidereal_chain_store::{ChainStore, ChainStoreError, Head};
+use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_execution::classes::{ClassError, DeclaredClass, parse_sierra};
 use sidereal_execution::genesis::{
-    GenesisClasses, GenesisConfig, GenesisError, MAX_ACCOUNTS, genesis,
+    Genesis, GenesisClasses, GenesisConfig, GenesisError, MAX_ACCOUNTS, genesis,
 };
 use sidereal_service::config::Problems;
 use starknet_api::block::BlockTimestamp;
@@ -16,6 +16,7 @@ use starknet_api::core::ClassHash;
 use crate::classes::{StoredClassError, StoredClasses};
 use crate::clock::now_ms;
 use crate::production::{ChainRules, CommitError, Committer};
+use crate::shared::Tip;
 
 /// FRI in one STRK.
 const FRI_PER_STRK: u128 = 1_000_000_000_000_000_000;
@@ -121,17 +122,15 @@ struct ClassFile {
     casm: Vec<u8>,
 }
 
-/// The chain's head; writes block 0 first if there is none.
-pub async fn ensure(
+/// What block 0 of a chain with this section is, from the class files alone: for those who check it.
+pub async fn allocate(section: &GenesisSection) -> Result<Genesis, GenesisBlockError> {
+    allocate_with_files(section).await.map(|(genesis, _)| genesis)
+}
+
+/// Also hash, Sierra and CASM of each class, as they are stored.
+async fn allocate_with_files(
     section: &GenesisSection,
-    rules: &ChainRules,
-    store: &ChainStore,
-    classes: &StoredClasses,
-    committer: &Committer,
-) -> Result<Head, GenesisBlockError> {
-    if let Some(head) = store.head().await.map_err(GenesisBlockError::Head)? {
-        return Ok(head);
-    }
+) -> Result<(Genesis, Vec<(ClassHash, Vec<u8>, Vec<u8>)>), GenesisBlockError> {
     let account = read(&section.classes_folder, "account").await?;
     let erc20 = read(&section.classes_folder, "erc20").await?;
     let deployer = read(&section.classes_folder, "udc").await?;
@@ -151,6 +150,22 @@ pub async fn ensure(
         },
     )
     .map_err(GenesisBlockError::Allocation)?;
+    Ok((allocated, files))
+}
+
+/// The chain's last block; writes block 0 first if there is none.
+pub async fn ensure(
+    section: &GenesisSection,
+    rules: &ChainRules,
+    store: &ChainStore,
+    classes: &StoredClasses,
+    committer: &Committer,
+) -> Result<Tip, GenesisBlockError> {
+    let latest = store.block(BlockSelector::Latest).await;
+    if let Some(latest) = latest.map_err(GenesisBlockError::Head)? {
+        return Ok((&latest).into());
+    }
+    let (allocated, files) = allocate_with_files(section).await?;
     // Classes first: once block 0 is there, whoever reads it finds them.
     for (class_hash, sierra, casm) in &files {
         let put = classes.store(*class_hash, sierra, casm).await;
@@ -170,7 +185,7 @@ pub async fn ensure(
         classes = files.len(),
         "genesis block written"
     );
-    Ok(prepared.head)
+    Ok(prepared.block().into())
 }
 
 fn stored(file: &ClassFile) -> (ClassHash, Vec<u8>, Vec<u8>) {

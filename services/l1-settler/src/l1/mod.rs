@@ -1,5 +1,6 @@
 //! The settler's view of Ethereum, through one node.
 
+mod contract;
 mod error;
 mod updates;
 
@@ -18,6 +19,7 @@ use sidereal_service::Secret;
 use sidereal_settlement::{PreparedUpdate, RollupCore, SidecarForm, u256_to_felt};
 use starknet_types_core::felt::Felt;
 
+pub use contract::InForce;
 pub(crate) use error::PoolAnswer;
 use error::no_answer;
 pub use error::{L1Error, L1Failure};
