@@ -81,5 +81,9 @@ pub const BLOCK_CLOSED_SUBJECT: &str = "block.closed";
 /// Subject of [`events::ProofStored`] on the bus.
 pub const PROOF_STORED_SUBJECT: &str = "proof.stored";
 
-/// Work queue of [`events::ProofJob`] on the bus.
+/// Work queue of [`events::ProofJob`] on the bus, of those that are about blocks.
 pub const PROVING_QUEUE: &str = "prove";
+
+/// Work queue of [`events::ProofJob`] on the bus, of those that are steps of aggregations. Workers look here first: what
+/// was begun is settled before more blocks are proven, however many of them wait.
+pub const AGGREGATION_QUEUE: &str = "aggregate";

@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::index::{IndexError, ProofIndex, StoredProof};
 use crate::intake::{Intake, IntakeError, Offer};
 use crate::progress::Running;
-use crate::watch::Watch;
+use crate::watch::{Watch, queue_of};
 
 /// Jobs that one list holds, unless the caller says fewer or more.
 const DEFAULT_LIST: u32 = 100;
@@ -156,7 +156,7 @@ impl ProofStoreService for ProofsGrpc {
     ) -> Result<Response<RequeueJobResponse>, Status> {
         let id = request.into_inner().id;
         let failed = |error: BusError| to_status(&error);
-        self.bus.requeue(PROVING_QUEUE, &id).await.map_err(failed)?;
+        self.bus.requeue(queue_of(&id), &id).await.map_err(failed)?;
         self.watch.wake();
         let job = self.watch.job(&id).await.map_err(failed)?;
         Ok(Response::new(RequeueJobResponse { job }))

@@ -27,7 +27,7 @@ use sidereal_bus::{Bus, BusError, JobFilter, JobRecord, JobState as BusState};
 use sidereal_proto::events::{self, proof_job};
 use sidereal_proto::proofs::watch_jobs_response::Message;
 use sidereal_proto::proofs::{Job, JobState, ProofInfo, WatchJobsResponse};
-use sidereal_proto::{PROVING_QUEUE, felt};
+use sidereal_proto::{AGGREGATION_QUEUE, PROVING_QUEUE, felt};
 use sidereal_service::{Classified, ErrorClass, Pass, Reconciler, Shutdown, Waker, error_chain};
 use tokio::sync::broadcast;
 
@@ -35,7 +35,7 @@ use crate::grpc::info;
 use crate::index::{IndexError, ProofIndex, StoredStep};
 use crate::progress::{Progress, Running};
 
-/// Jobs that are read from the queue at the most: those with the lowest ids, when a backlog is longer.
+/// Jobs that are read from the queues at the most: those with the lowest ids, when a backlog is longer.
 const MAX_JOBS: usize = 5_000;
 /// Messages that a watcher may be behind: what a read tells in which every job took its three steps fits.
 const WATCH_BUFFER: usize = 16_384;
@@ -148,6 +148,11 @@ impl Board {
     }
 }
 
+/// The queue that a job with this id is in: that of a step is the step's name.
+pub fn queue_of(id: &str) -> &'static str {
+    if id.parse::<Step>().is_ok() { AGGREGATION_QUEUE } else { PROVING_QUEUE }
+}
+
 impl Watch {
     pub fn new(bus: Arc<dyn Bus>, index: ProofIndex) -> Self {
         let watchers = broadcast::channel(WATCH_BUFFER).0;
@@ -178,13 +183,16 @@ impl Watch {
     /// The jobs that are queued, running or parked, by block.
     pub async fn jobs(&self) -> Result<Vec<Job>, BusError> {
         let mut jobs: Vec<Job> = Vec::new();
-        while jobs.len() < MAX_JOBS {
-            let after = jobs.last().map(|job| job.id.clone());
-            let filter = JobFilter { parked_only: false, after, limit: PAGE };
-            let page = self.bus.list(PROVING_QUEUE, filter).await?;
-            jobs.extend(page.iter().map(job_of));
-            if page.len() < PAGE {
-                break;
+        for queue in [AGGREGATION_QUEUE, PROVING_QUEUE] {
+            let mut after = None;
+            while jobs.len() < MAX_JOBS {
+                let filter = JobFilter { parked_only: false, after, limit: PAGE };
+                let page = self.bus.list(queue, filter).await?;
+                after = page.last().map(|record| record.job_id.clone());
+                jobs.extend(page.iter().map(job_of));
+                if page.len() < PAGE {
+                    break;
+                }
             }
         }
         for job in &mut jobs {
@@ -198,7 +206,7 @@ impl Watch {
 
     /// One job as it stands on the bus.
     pub async fn job(&self, id: &str) -> Result<Option<Job>, BusError> {
-        let record = self.bus.job(PROVING_QUEUE, id).await?;
+        let record = self.bus.job(queue_of(id), id).await?;
         Ok(record.map(|record| {
             let mut job = job_of(&record);
             self.progress.show(&mut job);

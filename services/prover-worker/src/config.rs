@@ -6,13 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sidereal_bus::BusConfig;
 use sidereal_object_store::ObjectStoreConfig;
+use sidereal_proto::{AGGREGATION_QUEUE, PROVING_QUEUE};
 use sidereal_service::RetryPolicy;
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::config::{Problems, ServiceConfig};
 use sidereal_service::grpc::ConnectConfig;
-
-use crate::job::QUEUE;
 
 /// All sections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,9 +39,10 @@ pub struct ProverWorkerConfig {
 pub struct WorkerConfig {
     /// How the worker calls itself; empty: host name and process id.
     pub name: String,
-    /// The work queue.
-    pub queue: String,
-    /// How long one pull waits for a job.
+    /// The work queues, the one that is looked into first before the others. Of two workers, one with little memory can
+    /// be kept to `["prove"]`: the steps of an aggregation take up to 16 GB, blocks some 10.
+    pub queues: Vec<String>,
+    /// How long one pull waits for a job, in the last queue: so much later may a job of another one be seen.
     pub pull_wait_ms: u64,
     /// How long one proof may take, everything included.
     pub time_limit_ms: u64,
@@ -67,7 +67,7 @@ impl Default for ProverWorkerConfig {
             admin: AdminConfig::default(),
             bus: BusConfig::default(),
             object_store: ObjectStoreConfig::default(),
-            proof_store: ConnectConfig { timeout_ms: 60_000, ..ConnectConfig::to(7403) },
+            proof_store: ConnectConfig { timeout_ms: 60_000, ..ConnectConfig::to(9030) },
             worker: WorkerConfig::default(),
             retry: RetryPolicy { initial_ms: 250, factor: 2.0, max_ms: 15_000, max_attempts: 12 },
         }
@@ -78,8 +78,8 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
-            queue: QUEUE.to_owned(),
-            pull_wait_ms: 5_000,
+            queues: [AGGREGATION_QUEUE, PROVING_QUEUE].map(str::to_owned).to_vec(),
+            pull_wait_ms: 1_000,
             time_limit_ms: 30 * 60 * 1_000,
             drain_ms: 20_000,
             retry_delay_ms: 2_000,
@@ -101,6 +101,12 @@ impl ServiceConfig for ProverWorkerConfig {
         self.retry.validate("retry", problems);
         let worker = &self.worker;
         problems.require("worker", "name", worker.name.len() <= 128, "has more than 128 bytes");
+        problems.require(
+            "worker",
+            "queues",
+            (1..=8).contains(&worker.queues.len()),
+            "must name one to eight queues",
+        );
         problems.in_range("worker", "pull_wait_ms", worker.pull_wait_ms, 10..=60_000);
         problems.in_range("worker", "time_limit_ms", worker.time_limit_ms, 1_000..=86_400_000);
         problems.in_range("worker", "drain_ms", worker.drain_ms, 0..=3_600_000);

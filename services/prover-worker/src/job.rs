@@ -7,9 +7,6 @@ use sidereal_object_store::{BadKey, ObjectKey};
 use sidereal_proto::events::{self, proof_job};
 use starknet_types_core::felt::Felt;
 
-/// The work queue of proofs to be made. The proof store fills it.
-pub const QUEUE: &str = sidereal_proto::PROVING_QUEUE;
-
 /// Objects that one job takes at the most: the aggregator's blocks.
 const MAX_INPUTS: usize = 1_024;
 
@@ -175,7 +172,7 @@ mod tests {
 
     fn bus_job(payload: Vec<u8>) -> Job {
         Job {
-            queue: QUEUE.to_owned(),
+            queue: sidereal_proto::PROVING_QUEUE.to_owned(),
             job_id: "0xabc".to_owned(),
             payload: payload.into(),
             headers: Default::default(),

@@ -34,7 +34,7 @@ mod service;
 pub use config::{ProverWorkerConfig, WorkerConfig};
 pub use executor::{ChildExecutor, ChildProgram, ExecuteError, Executed, Executor};
 pub use heartbeat::{Heartbeat, Lifeline, Report, Reporter};
-pub use job::{BadJob, ProveJob, QUEUE, Target};
+pub use job::{BadJob, ProveJob, Target};
 pub use picker::{Assignment, BusPicker, PickError, Picker};
 pub use runner::{Outcome, Runner};
 pub use saver::{Figures, GrpcSaver, SaveError, Saver};

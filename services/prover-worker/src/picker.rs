@@ -49,28 +49,37 @@ pub trait Picker: Send + Sync {
     async fn pick(&self, wait: Duration) -> Result<Option<Assignment>, PickError>;
 }
 
-/// Takes jobs from a queue of the bus.
+/// How long is waited in each queue but the last one: a look.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Takes jobs from queues of the bus: from the first one that has any.
 pub struct BusPicker {
     bus: Arc<dyn Bus>,
-    queue: String,
+    queues: Vec<String>,
     lifeline: Arc<Lifeline>,
 }
 
 impl BusPicker {
     /// Calls of `bus` are made on the runtime of `lifeline`, on which it must have been opened.
-    pub fn new(bus: Arc<dyn Bus>, queue: String, lifeline: Arc<Lifeline>) -> Self {
-        Self { bus, queue, lifeline }
+    pub fn new(bus: Arc<dyn Bus>, queues: Vec<String>, lifeline: Arc<Lifeline>) -> Self {
+        Self { bus, queues, lifeline }
     }
 }
 
 #[async_trait]
 impl Picker for BusPicker {
     async fn pick(&self, wait: Duration) -> Result<Option<Assignment>, PickError> {
-        let (bus, queue) = (self.bus.clone(), self.queue.clone());
+        let (bus, queues) = (self.bus.clone(), self.queues.clone());
         let pull = async move {
-            let Some(lease) = bus.pull(&queue, wait).await.map_err(PickError::Bus)? else {
-                return Ok(None);
-            };
+            let mut found = None;
+            for (index, queue) in queues.iter().enumerate() {
+                let wait = if index + 1 == queues.len() { wait } else { LOOK };
+                found = bus.pull(queue, wait).await.map_err(PickError::Bus)?;
+                if found.is_some() {
+                    break;
+                }
+            }
+            let Some(lease) = found else { return Ok(None) };
             match ProveJob::read(lease.job()) {
                 Ok(job) => {
                     let headers = lease.job().headers.clone();

@@ -83,7 +83,7 @@ async fn until_shutdown(
 
     let program = ChildProgram::prover(program, config.worker.threads, config.worker.niceness);
     let runner = Runner {
-        picker: Arc::new(BusPicker::new(bus, config.worker.queue.clone(), lifeline.clone())),
+        picker: Arc::new(BusPicker::new(bus, config.worker.queues.clone(), lifeline.clone())),
         objects,
         executor: Arc::new(ChildExecutor::new(program, config.worker.scratch.clone())),
         saver: Arc::new(GrpcSaver::new(proofs, name.clone(), config.retry, shutdown.clone())),
@@ -91,7 +91,7 @@ async fn until_shutdown(
         lifeline,
         config: config.worker,
     };
-    tracing::info!(worker = name, queue = runner.config.queue, "prover-worker takes jobs");
+    tracing::info!(worker = name, queues = ?runner.config.queues, "prover-worker takes jobs");
     starting.release();
     runner.run(&shutdown).await;
     Ok(())

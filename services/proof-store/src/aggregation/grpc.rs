@@ -15,7 +15,7 @@ use sidereal_proto::aggregation::{
     put_step_request,
 };
 use sidereal_proto::proofs::ProvingFigures;
-use sidereal_proto::{PROOF_CHUNK_BYTES, PROVING_QUEUE};
+use sidereal_proto::{AGGREGATION_QUEUE, PROOF_CHUNK_BYTES};
 use sidereal_service::{Waker, error_chain, to_status};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -168,9 +168,9 @@ impl AggregationGrpc {
     /// A job that was parked although its step is done has nothing left to do.
     async fn settle(&self, step: Step) -> Result<(), BusError> {
         let id = step.to_string();
-        let record = self.bus.job(PROVING_QUEUE, &id).await?;
+        let record = self.bus.job(AGGREGATION_QUEUE, &id).await?;
         if record.is_some_and(|record| record.state == sidereal_bus::JobState::Parked) {
-            self.bus.remove(PROVING_QUEUE, &id).await?;
+            self.bus.remove(AGGREGATION_QUEUE, &id).await?;
         }
         Ok(())
     }

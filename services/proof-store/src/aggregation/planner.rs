@@ -8,7 +8,7 @@ use prost::Message as _;
 use sidereal_aggregation::{Blocks, Step, StepInput};
 use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob};
 use sidereal_os_aggregator::{AggregatorLoad, MAX_BLOBS};
-use sidereal_proto::PROVING_QUEUE;
+use sidereal_proto::AGGREGATION_QUEUE;
 use sidereal_proto::events::{self, proof_job};
 use sidereal_service::telemetry::inject_headers;
 use sidereal_service::{Pass, Reconciler, Shutdown, Waker};
@@ -145,7 +145,7 @@ impl AggregationPlanner {
         let mut headers = Headers::new();
         inject_headers(&mut headers);
         let job = NewJob {
-            queue: PROVING_QUEUE.to_owned(),
+            queue: AGGREGATION_QUEUE.to_owned(),
             job_id: step.to_string(),
             payload: payload.encode_to_vec().into(),
             headers,

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use sidereal_block_prover::Stage;
 use sidereal_bus::{Bus, BusConfig, JobFilter, JobState, NewJob};
 use sidereal_object_store::{FileSystemStore, ObjectKey};
+use sidereal_proto::{AGGREGATION_QUEUE, PROVING_QUEUE};
 use sidereal_prover_worker::{
-    BusPicker, ExecuteError, Executed, Executor, Figures, Lifeline, Outcome, ProveJob, QUEUE,
-    Report, Reporter, Runner, SaveError, Saver, Target, WorkerConfig,
+    BusPicker, ExecuteError, Executed, Executor, Figures, Lifeline, Outcome, ProveJob, Report,
+    Reporter, Runner, SaveError, Saver, Target, WorkerConfig,
 };
 use sidereal_service::Shutdown;
 use starknet_types_core::felt::Felt;
@@ -118,7 +119,7 @@ impl Scene {
         let prover = Arc::new(FakeProver { ending, begun: AtomicUsize::new(0) });
         let store = Arc::new(FakeStore::default());
         let runner = Runner {
-            picker: Arc::new(BusPicker::new(bus.clone(), QUEUE.to_owned(), lifeline.clone())),
+            picker: Arc::new(BusPicker::new(bus.clone(), config.queues.clone(), lifeline.clone())),
             objects,
             executor: prover.clone(),
             saver: store.clone(),
@@ -145,8 +146,12 @@ impl Scene {
     }
 
     async fn enqueue_payload(&self, id: &str, payload: Vec<u8>) {
+        self.enqueue_in(PROVING_QUEUE, id, payload).await;
+    }
+
+    async fn enqueue_in(&self, queue: &str, id: &str, payload: Vec<u8>) {
         let job = NewJob {
-            queue: QUEUE.to_owned(),
+            queue: queue.to_owned(),
             job_id: id.to_owned(),
             payload: payload.into(),
             headers: Default::default(),
@@ -162,9 +167,30 @@ impl Scene {
     }
 
     async fn state(&self, job: &ProveJob) -> Option<(JobState, Option<String>)> {
-        let record = self.bus.job(QUEUE, &job.id).await.unwrap()?;
+        let record = self.bus.job(PROVING_QUEUE, &job.id).await.unwrap()?;
         Some((record.state, record.cause))
     }
+}
+
+/// What was begun is ended first: a step of an aggregation comes before blocks that have waited for longer.
+#[tokio::test]
+async fn steps_come_before_blocks() {
+    let scene = Scene::new(Ending::Proof, |_, _| {}).await;
+    let block = scene.enqueue(7, true).await;
+    let input = ObjectKey::witness(7, Felt::from(1_007));
+    let step = ProveJob {
+        id: "wrap-3".to_owned(),
+        target: Target::Step("wrap-3".parse().unwrap()),
+        inputs: vec![input],
+    };
+    scene.enqueue_in(AGGREGATION_QUEUE, &step.id, step.payload()).await;
+    let wait = Duration::from_secs(5);
+    for expected in [&step.id, &block.id] {
+        let picked = scene.runner.picker.pick(wait).await.unwrap().expect("there is a job");
+        assert_eq!(picked.job.id, *expected);
+    }
+    let none = scene.runner.picker.pick(Duration::from_millis(50)).await.unwrap();
+    assert!(none.is_none());
 }
 
 #[tokio::test]
@@ -221,7 +247,7 @@ async fn a_failed_block_does_not_hold_the_next_one_back() {
     assert_eq!(state, JobState::Parked);
     assert!(cause.unwrap().contains("the state diff differs"));
     let filter = JobFilter { parked_only: true, ..JobFilter::default() };
-    assert_eq!(scene.bus.list(QUEUE, filter).await.unwrap().len(), 2);
+    assert_eq!(scene.bus.list(PROVING_QUEUE, filter).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -239,7 +265,7 @@ async fn a_payload_that_is_no_job_is_parked_by_the_picker() {
     let scene = Scene::new(Ending::Proof, |_, _| {}).await;
     scene.enqueue_payload("broken", vec![0xff; 20]).await;
     assert!(scene.runner.picker.pick(Duration::from_secs(5)).await.unwrap().is_none());
-    let record = scene.bus.job(QUEUE, "broken").await.unwrap().unwrap();
+    let record = scene.bus.job(PROVING_QUEUE, "broken").await.unwrap().unwrap();
     assert_eq!(record.state, JobState::Parked);
 }
 
@@ -280,7 +306,7 @@ async fn heartbeats_keep_the_lease_while_the_prover_works() {
     scene.enqueue(8, true).await;
     let (outcome, stolen) = tokio::join!(scene.work(), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        scene.bus.pull(QUEUE, Duration::from_millis(2_000)).await.unwrap()
+        scene.bus.pull(PROVING_QUEUE, Duration::from_millis(2_000)).await.unwrap()
     });
     assert!(stolen.is_none(), "the job was given to another worker during its lease");
     assert_eq!(outcome, Outcome::Retried);
@@ -295,7 +321,7 @@ async fn a_lost_lease_ends_the_work() {
         while scene.prover.begun.load(Ordering::SeqCst) == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(scene.bus.remove(QUEUE, &job.id).await.unwrap());
+        assert!(scene.bus.remove(PROVING_QUEUE, &job.id).await.unwrap());
     });
     assert_eq!(outcome, Outcome::Lost);
 }
@@ -311,7 +337,7 @@ async fn shutdown_hands_the_job_back_uncounted() {
         }
         shutdown.trigger();
     });
-    let record = scene.bus.job(QUEUE, &job.id).await.unwrap().unwrap();
+    let record = scene.bus.job(PROVING_QUEUE, &job.id).await.unwrap().unwrap();
     assert!(matches!(record.state, JobState::Waiting { .. }), "{record:?}");
     assert_eq!(record.attempts, 0);
 }
