@@ -153,4 +153,45 @@ contract MessagesTest is RollupTest {
             vm.assertEq(core.l2ToL1Messages(hashes[i]), expected);
         }
     }
+
+    /// Each message takes gas, and a transaction has only so much. With the verifier at its bound and six blobs, an update
+    /// has room for 800 felts of messages, of which those without a payload are the dearest. Whoever puts blocks
+    /// together must not put more into a batch: it would never be settled. Printed with -vv.
+    function test_gas_of_messages() public {
+        uint256 none = gasOfMessages(0, 0);
+        uint256 full = gasOfMessages(800 / 3, 0);
+        emit log_named_uint("gas of a message without payload", (full - none) / (800 / 3));
+        emit log_named_uint("gas of a felt of its payload", (gasOfMessages(1, 797) - gasOfMessages(1, 0)) / 797);
+        emit log_named_uint("gas of an update with 800 felts of messages, without its verifier", full);
+        uint256 fiveMoreBlobs = 5 * 100_000;
+        vm.assertLe(full + fiveMoreBlobs + 5_000_000, 1 << 24);
+    }
+
+    /// Of the first update with so many other messages, as a transaction, without the verifier and its proof.
+    function gasOfMessages(uint256 count, uint256 payload) private returns (uint256 gas) {
+        uint256 size = 3 + payload;
+        uint256[] memory felts = new uint256[](count * size);
+        for (uint256 i; i < count; ++i) {
+            // As large as they can be: no two are the same.
+            felts[i * size] = uint256(keccak256(abi.encode("sender", i))) >> 5;
+            felts[i * size + 1] = uint256(keccak256(abi.encode("receiver", i))) >> 96;
+            felts[i * size + 2] = payload;
+            for (uint256 j; j < payload; ++j) {
+                felts[i * size + 3 + j] = uint256(keccak256(abi.encode("payload", i, j))) >> 5;
+            }
+        }
+        Update memory update = withMessages(felts);
+        update.proof = "";
+        core = deploy(system);
+        prepare(update);
+        vm.cool(address(core));
+        vm.cool(address(verifier));
+        vm.prank(OPERATOR);
+        core.updateState(update.output, update.openings, update.proof);
+        gas = 21_000 + vm.lastCallGas().gasTotalUsed;
+        bytes memory data = abi.encodeCall(core.updateState, (update.output, update.openings, update.proof));
+        for (uint256 i; i < data.length; ++i) {
+            gas += data[i] == 0 ? 4 : 16;
+        }
+    }
 }

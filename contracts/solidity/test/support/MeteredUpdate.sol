@@ -6,10 +6,23 @@ import {BlobData} from "../../src/BlobData.sol";
 import {OutputHash} from "../../src/OutputHash.sol";
 import {ProofSystem} from "../../src/ProofSystem.sol";
 
-/// The parts of `RollupCore.updateState` that cost most besides the verifier, with a look at the gas between them. For
-/// `bench_l1` in services/l1-settler.
+/// Gas of `RollupCore.updateState`, and of its parts that cost most besides the verifier. For `bench_l1` in
+/// services/l1-settler.
 contract MeteredUpdate {
     using AggregatedOutput for uint256[];
+
+    /// A refused call, with what it was refused for.
+    error Failed(bytes reason);
+
+    /// Gas of executing a call, whose caller is this contract. The called contract is warm, as a transaction's is.
+    function execution(address called, bytes calldata data) external returns (uint256 gas) {
+        assert(called.code.length > 0);
+        bytes memory input = data;
+        uint256 before = gasleft();
+        (bool success, bytes memory answer) = called.call(input);
+        gas = before - gasleft();
+        if (!success) revert Failed(answer);
+    }
 
     /// Gas of checking the transaction's blobs against an output, and of computing the statement of its proof.
     function meter(uint256[] calldata output, bytes[] calldata openings, ProofSystem calldata system)
