@@ -159,8 +159,9 @@ contract MessagesTest is RollupTest {
     /// together must not put more into a batch: it would never be settled. Printed with -vv.
     function test_gas_of_messages() public {
         uint256 none = gasOfMessages(0, 0);
-        uint256 full = gasOfMessages(800 / 3, 0);
-        emit log_named_uint("gas of a message without payload", (full - none) / (800 / 3));
+        uint256 count = 266;
+        uint256 full = gasOfMessages(count, 0);
+        emit log_named_uint("gas of a message without payload", (full - none) / count);
         emit log_named_uint("gas of a felt of its payload", (gasOfMessages(1, 797) - gasOfMessages(1, 0)) / 797);
         emit log_named_uint("gas of an update with 800 felts of messages, without its verifier", full);
         uint256 fiveMoreBlobs = 5 * 100_000;
