@@ -234,6 +234,9 @@ contract RolesTest is RollupTest {
         vm.expectEmit();
         emit ProofSystemTimeLock.UpgradeCancelled(core.upgradeId(next));
         core.cancelUpgrade();
+        (bytes32 pending, uint256 notBefore) = core.pendingUpgrade();
+        vm.assertEq(pending, 0);
+        vm.assertEq(notBefore, 0);
         vm.expectRevert(ProofSystemTimeLock.NoUpgradePending.selector);
         core.executeUpgrade(next);
         core.scheduleUpgrade(next);
