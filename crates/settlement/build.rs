@@ -6,8 +6,9 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// What is deployed. `CircuitVerifier` creates the contract that evaluates the constraints by itself.
-const CONTRACTS: [&str; 2] = ["RollupCore", "CircuitVerifier"];
+/// What is deployed. `CircuitVerifier` creates the last two by itself: they are here to be compared with.
+const CONTRACTS: [&str; 4] =
+    ["RollupCore", "CircuitVerifier", "CircuitConstraints", "CirclePoints"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=SIDEREAL_CACHE");

@@ -12,6 +12,9 @@ use crate::{circuit_hash_to_u256, felt_to_u256};
 /// Compiled by `scripts/setup`.
 const ROLLUP_CORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/RollupCore.bin"));
 const CIRCUIT_VERIFIER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/CircuitVerifier.bin"));
+const CIRCUIT_CONSTRAINTS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/CircuitConstraints.bin"));
+const CIRCLE_POINTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/CirclePoints.bin"));
 
 /// Components of the last circuit.
 pub const COMPONENTS: usize = 11;
@@ -69,6 +72,11 @@ pub fn circuit_verifier(key: &VerifierKey) -> Bytes {
         componentLogSizes: key.component_log_sizes,
     };
     [CIRCUIT_VERIFIER, &arguments.abi_encode()].concat().into()
+}
+
+/// Creation code of what the verifier creates by itself: evaluator of the constraints, table of points.
+pub fn circuit_verifier_parts() -> [Bytes; 2] {
+    [Bytes::from_static(CIRCUIT_CONSTRAINTS), Bytes::from_static(CIRCLE_POINTS)]
 }
 
 /// Creation code of the rollup's contract over the verifier at an address.

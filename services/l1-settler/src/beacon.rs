@@ -181,7 +181,7 @@ impl Beacon {
     ///
     /// # Errors
     /// When the node does not answer, does not have it, or answers with another.
-    pub async fn blob(&self, block_id: u64, hash: B256) -> Result<Blob, BeaconError> {
+    pub async fn blob(&self, block_id: u64, hash: B256) -> Result<Box<Blob>, BeaconError> {
         const OPERATION: &str = "ask the beacon node for a blob";
         let failed = |source| BeaconError { operation: OPERATION, source };
         let missing = || failed(BeaconFailure::NoBlob { hash, block_id });
@@ -200,6 +200,7 @@ impl Beacon {
             let bytes = hex::decode(text)
                 .map_err(|_| failed(BeaconFailure::Malformed("a blob is not in hexadecimal")))?;
             let blob = Blob::from_bytes(&bytes)
+                .map(Box::new)
                 .map_err(|_| failed(BeaconFailure::Malformed("a blob has another length")))?;
             if versioned_hash(&blob).is_ok_and(|found| found == hash) {
                 return Ok(blob);
@@ -230,7 +231,9 @@ impl Beacon {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path.split('/'));
         }
-        url.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let request = self.http.get(url).header("accept", "application/json");
         let mut response = request.send().await.map_err(unreachable)?;
         match response.status() {

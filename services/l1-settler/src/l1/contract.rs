@@ -1,19 +1,23 @@
 //! What the rollup's contract says of itself beyond its state: for those who verify it.
 
 use alloy::eips::{BlockId, BlockNumberOrTag};
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U256, address};
 use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionRequest};
 use alloy::sol_types::SolEvent;
 use sidereal_os_aggregator::claims::CircuitRoots;
 use sidereal_settlement::deployment::{
-    COMPONENTS, Genesis, PinnedHashes, Roles, VerifierKey, rollup_core,
+    Genesis, PinnedHashes, Roles, VerifierKey, circuit_verifier, circuit_verifier_parts,
+    rollup_core,
 };
 use sidereal_settlement::{CircuitVerifier, RollupCore, u256_to_felt};
 use starknet_types_core::felt::Felt;
 
-use super::{L1, L1Error};
+use super::{L1, L1Error, L1Failure};
 
 const EVENTS: &str = "ask for the contract's events";
+
+/// In whose name contracts are created for comparison: nobody's.
+const CREATOR: Address = address!("0x000000000000000000000000000000000000c0de");
 
 /// A proof system that was put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,26 +98,6 @@ impl L1 {
         self.read(contract, at, &RollupCore::proofSystemCall {}).await
     }
 
-    /// The key of the circuit whose proofs a verifier takes, as it says itself.
-    ///
-    /// # Errors
-    /// Also when there is no such contract.
-    pub async fn verifier_key(&self, verifier: Address, at: B256) -> Result<VerifierKey, L1Error> {
-        const OPERATION: &str = "read the proof's verifier";
-        let root = self.read(verifier, at, &CircuitVerifier::PREPROCESSED_ROOTCall {}).await?;
-        let sizes = self.read(verifier, at, &CircuitVerifier::COMPONENT_LOG_SIZESCall {}).await?;
-        let bytes: [u8; 32] = sizes.to_le_bytes();
-        let (root, rest) = root.0.split_at(24);
-        if rest != [0; 8] || bytes[COMPONENTS..].iter().any(|byte| *byte != 0) {
-            return Err(L1Error::malformed(OPERATION, "its key is of another form"));
-        }
-        let mut key =
-            VerifierKey { preprocessed_root: [0; 24], component_log_sizes: [0; COMPONENTS] };
-        key.preprocessed_root.copy_from_slice(root);
-        key.component_log_sizes.copy_from_slice(&bytes[..COMPONENTS]);
-        Ok(key)
-    }
-
     /// Whether the contract's code after the block `at` is the one that this build deploys. What a deployment chooses
     /// and code holds (the delays) is read from the contract, and bound by the comparison.
     ///
@@ -127,14 +111,8 @@ impl L1 {
             return Ok(false);
         };
         let system = self.proof_system(contract, at).await?;
+        // Roles, state and proof system go to storage, and any verifier that has code will do.
         let genesis = Genesis { root: Felt::ZERO, block_number: 0, block_hash: Felt::ZERO };
-        let roles = Roles {
-            operator: Address::ZERO,
-            operator_silence_s,
-            governance: Address::ZERO,
-            upgrade_delay_s,
-        };
-        // Roles, state and proof system go to storage. Any verifier that has code will do.
         let hash = [0; 32];
         let pinned = PinnedHashes {
             os_program: Felt::ZERO,
@@ -142,15 +120,66 @@ impl L1 {
             config: Felt::ZERO,
             roots: CircuitRoots { wrap: hash, merge: hash, shrink: hash, compact: hash },
         };
+        let roles = Roles {
+            operator: Address::ZERO,
+            operator_silence_s,
+            governance: Address::ZERO,
+            upgrade_delay_s,
+        };
+        let creation = rollup_core(&genesis, system.verifier, &pinned, &roles);
+        Ok(self.created(creation, at).await? == self.code(contract, at).await?)
+    }
+
+    /// Whether a verifier's code after the block `at`, and that of the contracts that it consists of, is the one that
+    /// this build deploys for this circuit.
+    ///
+    /// # Errors
+    /// When L1 cannot be read.
+    pub async fn is_our_verifier(
+        &self,
+        verifier: Address,
+        key: &VerifierKey,
+        at: B256,
+    ) -> Result<bool, L1Error> {
+        let constraints = self.read(verifier, at, &CircuitVerifier::CONSTRAINTSCall {}).await;
+        let circle = self.read(verifier, at, &CircuitVerifier::CIRCLECall {}).await;
+        let parts = match (constraints, circle) {
+            (Ok(constraints), Ok(circle)) => [constraints, circle],
+            (Err(error), _) | (_, Err(error)) => {
+                return match error.source {
+                    // It has no such functions.
+                    L1Failure::Refused(_) | L1Failure::Malformed(_) => Ok(false),
+                    _ => Err(error),
+                };
+            }
+        };
+        for (part, creation) in parts.iter().zip(circuit_verifier_parts()) {
+            if self.created(creation, at).await? != self.code(*part, at).await? {
+                return Ok(false);
+            }
+        }
+        // Created anew, its parts have other addresses, which are in its code.
+        let anew = CREATOR.create(self.nonce(CREATOR, at).await?);
+        let mut created = self.created(circuit_verifier(key), at).await?.to_vec();
+        for (nonce, part) in (1..).zip(parts) {
+            replace(&mut created, &anew.create(nonce), &part);
+        }
+        Ok(created == self.code(verifier, at).await?)
+    }
+
+    /// The code that creation code leaves when [`CREATOR`] runs it.
+    async fn created(&self, creation: Bytes, at: B256) -> Result<Bytes, L1Error> {
         let request = TransactionRequest {
-            input: TransactionInput::new(rollup_core(&genesis, system.verifier, &pinned, &roles)),
+            from: Some(CREATOR),
+            to: Some(TxKind::Create),
+            input: TransactionInput::new(creation),
             ..Default::default()
         };
-        let (operation, at) = ("create the rollup's contract anew", BlockId::from(at));
-        let created: Bytes = self.ask(operation, "eth_call", (request, at)).await?;
-        let code: Bytes =
-            self.ask("ask for a contract's code", "eth_getCode", (contract, at)).await?;
-        Ok(created == code)
+        self.ask("create a contract anew", "eth_call", (request, BlockId::from(at))).await
+    }
+
+    async fn code(&self, contract: Address, at: B256) -> Result<Bytes, L1Error> {
+        self.ask("ask for a contract's code", "eth_getCode", (contract, BlockId::from(at))).await
     }
 
     async fn events<E: SolEvent>(
@@ -173,5 +202,14 @@ impl L1 {
                 Ok((log, event.inner.data))
             })
             .collect()
+    }
+}
+
+/// Puts an address in place of another one, wherever that is.
+fn replace(code: &mut [u8], old: &Address, new: &Address) {
+    for at in 0..(code.len() + 1).saturating_sub(old.len()) {
+        if code[at..].starts_with(old.as_slice()) {
+            code[at..at + old.len()].copy_from_slice(new.as_slice());
+        }
     }
 }
