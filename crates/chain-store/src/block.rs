@@ -164,7 +164,7 @@ impl ChainStore {
         rows.into_iter().map(read_block).collect()
     }
 
-    /// Marks all blocks up to `last` as accepted on L1. Returns how many were not before.
+    /// Marks all blocks up to `last` as accepted on L1. Returns how many were not before; none goes back.
     ///
     /// # Errors
     /// As the reads, and [`ChainStoreError::ReadOnly`].
@@ -173,7 +173,8 @@ impl ChainStore {
         let last = number(last.0, "a block number")?;
         Ok(writing!(self, OPERATION, |tx, Db| {
             sqlx::query::<Db>(
-                "UPDATE blocks SET accepted_on_l1 = TRUE WHERE number <= $1 AND NOT accepted_on_l1",
+                "UPDATE blocks SET accepted_on_l1 = TRUE WHERE number <= $1 AND number > \
+                 (SELECT COALESCE(MAX(number), -1) FROM blocks WHERE accepted_on_l1)",
             )
             .bind(last)
             .execute(&mut *tx)

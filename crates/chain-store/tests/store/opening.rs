@@ -47,6 +47,8 @@ pub async fn finality_moves_up_to_a_block(database: Database) {
     assert_eq!(store.block(accepted).await.unwrap(), None);
     assert_eq!(store.accept_on_l1(BlockNumber(2)).await.unwrap(), 3);
     assert_eq!(store.accept_on_l1(BlockNumber(2)).await.unwrap(), 0);
+    // What is accepted stays so.
+    assert_eq!(store.accept_on_l1(BlockNumber(1)).await.unwrap(), 0);
     let last = store.block(accepted).await.unwrap().unwrap();
     assert_eq!((last.number(), last.finality), (BlockNumber(2), BlockFinality::AcceptedOnL1));
     let finalities: Vec<_> = store
@@ -61,6 +63,15 @@ pub async fn finality_moves_up_to_a_block(database: Database) {
     let hash = store.transaction_hashes(BlockNumber(3)).await.unwrap()[0];
     let position = store.transaction_position(&hash).await.unwrap().unwrap();
     assert_eq!(position.finality, AcceptedOnL2);
+    assert_eq!(store.accept_on_l1(BlockNumber(3)).await.unwrap(), 1);
+    let position = store.transaction_position(&hash).await.unwrap().unwrap();
+    assert_eq!(position.finality, AcceptedOnL1);
+    // Only blocks that are there: the next one is not accepted by having been named.
+    assert_eq!(store.accept_on_l1(BlockNumber(9)).await.unwrap(), 0);
+    let next = chain.block(&store, 1).await;
+    store.commit_block(next).await.unwrap();
+    let block = store.block(BlockSelector::Number(BlockNumber(4))).await.unwrap().unwrap();
+    assert_eq!(block.finality, AcceptedOnL2);
 }
 
 /// No panic and no password in what is said about a URL that is no good.
