@@ -9,7 +9,8 @@ use sidereal_chain_store::{BlockFinality, BlockSelector, StoredBlock};
 use sidereal_proto::gateway::gateway_service_server::{GatewayService, GatewayServiceServer};
 use sidereal_proto::gateway::{
     GetBlockRequest, GetBlockResponse, GetTransactionStatusRequest, GetTransactionStatusResponse,
-    SubmitTransactionRequest, SubmitTransactionResponse, WatchBlocksRequest, get_block_request,
+    SubmitTransactionRequest, SubmitTransactionResponse, WatchBlocksRequest, WatchFinalityRequest,
+    WatchFinalityResponse, WatchTransactionStatusRequest, get_block_request,
 };
 use sidereal_proto::types::{
     BlockHeader, ExecutionStatus as WireExecution, FinalityStatus as WireFinality,
@@ -18,7 +19,7 @@ use sidereal_proto::types::{
 use sidereal_proto::{felt as wire_felt, transaction as wire};
 use sidereal_service::Shutdown;
 use starknet_api::block::{BlockHash, BlockNumber};
-use starknet_api::transaction::Transaction;
+use starknet_api::transaction::{Transaction, TransactionHash};
 use starknet_types_core::felt::Felt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,7 +27,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::error::RpcError;
 use crate::gateway::Gateway;
-use crate::methods::{KnownStatus, located, transaction_status};
+use crate::methods::{KnownStatus, transaction_status};
 use crate::rpc::class::SierraClass;
 use crate::rpc::receipt::{ExecutionStatus, Finality, TransactionStatus};
 use crate::rpc::transaction::{Broadcast, BroadcastVersion};
@@ -34,6 +35,8 @@ use crate::submit::submit;
 
 /// How often streams look for something new.
 const WATCH_PERIOD: Duration = Duration::from_millis(250);
+/// How often they look for what L1 accepted, which takes minutes at least.
+const FINALITY_PERIOD: Duration = Duration::from_secs(1);
 /// Messages that wait for a slow reader of a stream; then the stream waits for the reader.
 const STREAM_BUFFER: usize = 16;
 /// Blocks that are read at once for a stream that is behind.
@@ -72,11 +75,12 @@ impl GatewayGrpc {
     }
 
     async fn status_of(&self, hash: Felt) -> Result<WireStatus, RpcError> {
-        // The block number stands in the chain store only.
-        let block_number =
-            located(&self.gateway, hash).await?.map(|located| located.position.block_number.0);
         let known = transaction_status(&self.gateway, hash).await?;
-        Ok(wire_status(hash, known, block_number))
+        // The block number stands in the chain store only. Asked for after the status, so that a closed block's is there.
+        let position = self.gateway.store().transaction_position(&TransactionHash(hash)).await;
+        let position =
+            position.map_err(|error| RpcError::store("look for a transaction", &error))?;
+        Ok(wire_status(hash, known, position.map(|position| position.block_number.0)))
     }
 
     async fn block(&self, block: StoredBlock, full: bool) -> Result<GetBlockResponse, RpcError> {
@@ -159,9 +163,11 @@ impl GatewayService for GatewayGrpc {
 
     async fn watch_transaction_status(
         &self,
-        request: Request<GetTransactionStatusRequest>,
+        request: Request<WatchTransactionStatusRequest>,
     ) -> Result<Response<Self::WatchTransactionStatusStream>, Status> {
-        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
+        let request = request.into_inner();
+        let hash = wire_felt::felt("transaction_hash", &request.transaction_hash)?;
+        let until = Until::read(request.until)?;
         let permit = self.stream_permit()?;
         let mut last = self.status_of(hash).await?;
         let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
@@ -172,14 +178,18 @@ impl GatewayService for GatewayGrpc {
             let mut changed = true;
             loop {
                 if changed {
-                    let ended = is_final(&last);
+                    let ended = until.is_reached_by(last.finality());
                     let message = GetTransactionStatusResponse { status: Some(last.clone()) };
                     if sender.send(Ok(message)).await.is_err() || ended {
                         return;
                     }
                 }
+                let period = match last.finality() {
+                    WireFinality::AcceptedOnL2 => FINALITY_PERIOD,
+                    _ => WATCH_PERIOD,
+                };
                 tokio::select! {
-                    () = tokio::time::sleep(WATCH_PERIOD) => {}
+                    () = tokio::time::sleep(period) => {}
                     () = sender.closed() => return,
                     () = shutdown.triggered() => {
                         // The reader is told why, if it still reads.
@@ -272,13 +282,84 @@ impl GatewayService for GatewayGrpc {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+
+    type WatchFinalityStream = Watch<WatchFinalityResponse>;
+
+    async fn watch_finality(
+        &self,
+        _: Request<WatchFinalityRequest>,
+    ) -> Result<Response<Self::WatchFinalityStream>, Status> {
+        let permit = self.stream_permit()?;
+        let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+        let store = self.gateway.store().clone();
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn("finality stream", async move {
+            let _permit = permit;
+            let mut told = None;
+            loop {
+                match store.block(BlockSelector::LatestAcceptedOnL1).await {
+                    Ok(Some(block)) if told < Some(block.number()) => {
+                        told = Some(block.number());
+                        let message = WatchFinalityResponse {
+                            l1_accepted_block_number: block.number().0,
+                            l1_accepted_block_hash: wire_felt::felt_bytes(&block.hash.0),
+                        };
+                        if sender.send(Ok(message)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let error = RpcError::store("read the last block on L1", &error);
+                        let _ = sender.send(Err(error.into())).await;
+                        return;
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(FINALITY_PERIOD) => {}
+                    () = sender.closed() => return,
+                    () = shutdown.triggered() => {
+                        let _ = sender.try_send(Err(Status::unavailable("the gateway is stopping")));
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
 }
 
-fn is_final(status: &WireStatus) -> bool {
-    matches!(
-        status.finality(),
-        WireFinality::AcceptedOnL2 | WireFinality::AcceptedOnL1 | WireFinality::Rejected
-    )
+/// The finality with which a stream of statuses ends.
+#[derive(Clone, Copy)]
+enum Until {
+    PreConfirmed,
+    AcceptedOnL2,
+    AcceptedOnL1,
+}
+
+impl Until {
+    fn read(until: i32) -> Result<Self, Status> {
+        match WireFinality::try_from(until) {
+            Ok(WireFinality::PreConfirmed) => Ok(Self::PreConfirmed),
+            Ok(WireFinality::Unspecified | WireFinality::AcceptedOnL2) => Ok(Self::AcceptedOnL2),
+            Ok(WireFinality::AcceptedOnL1) => Ok(Self::AcceptedOnL1),
+            // RECEIVED has been reached before, and nobody waits for a rejection.
+            Ok(WireFinality::Received | WireFinality::Rejected) | Err(_) => {
+                Err(Status::invalid_argument(
+                    "`until` must be PRE_CONFIRMED, ACCEPTED_ON_L2 or ACCEPTED_ON_L1",
+                ))
+            }
+        }
+    }
+
+    fn is_reached_by(self, finality: WireFinality) -> bool {
+        match finality {
+            WireFinality::Rejected | WireFinality::AcceptedOnL1 => true,
+            WireFinality::AcceptedOnL2 => !matches!(self, Self::AcceptedOnL1),
+            WireFinality::PreConfirmed => matches!(self, Self::PreConfirmed),
+            WireFinality::Received | WireFinality::Unspecified => false,
+        }
+    }
 }
 
 fn wire_status(hash: Felt, known: KnownStatus, block_number: Option<u64>) -> WireStatus {

@@ -63,7 +63,7 @@ impl LastOpenState {
 }
 
 impl StateView {
-    /// The state after everything that is executed; of the latest block when none is open.
+    /// The state after everything that is executed; when no block is open, as the block to come begins.
     pub async fn pre_confirmed(gateway: &Gateway) -> Result<Self, RpcError> {
         let answer = gateway
             .sequencer()
@@ -71,10 +71,8 @@ impl StateView {
             .await
             .map_err(|status| RpcError::service(OPERATION, &status))?
             .into_inner();
-        let Some(WireState { base_number, environment_json, state_diffs_json }) = answer.state
-        else {
-            return gateway.head().await.map(Self::Closed);
-        };
+        let WireState { base_number, environment_json, state_diffs_json } =
+            answer.state.ok_or(RpcError::Internal { operation: OPERATION })?;
         let base = BlockNumber(base_number);
         let wire = PendingState { environment_json, state_diffs_json };
         if let Some(last) = gateway.last_open_state().get(base, &wire) {

@@ -22,8 +22,7 @@ pub struct PreConfirmed {
 }
 
 impl PreConfirmed {
-    /// Asks the sequencer. When no block is open, the block to come is shown empty, with the prices of the
-    /// latest one.
+    /// Asks the sequencer, who shows the block to come when none is open.
     pub async fn load(gateway: &Gateway) -> Result<Self, RpcError> {
         const OPERATION: &str = "read the open block";
         let parent = gateway.closed_block(BlockSelector::Latest).await?;
@@ -33,10 +32,11 @@ impl PreConfirmed {
             .await
             .map_err(|status| RpcError::service(OPERATION, &status))?
             .into_inner();
-        // A block that was closed while we asked is not open any more.
-        let Some(block) = answer.block.filter(|block| block.number > parent.number().0) else {
+        let block = answer.block.ok_or(RpcError::Internal { operation: OPERATION })?;
+        // A block that was closed while we asked is not open any more: the one after it, with its prices, is nearest.
+        if block.number <= parent.number().0 {
             return Ok(Self::empty(&parent));
-        };
+        }
         let conversion =
             |error: sidereal_proto::ConversionError| RpcError::internal(OPERATION, &error);
         let environment: BlockEnvironment =

@@ -17,11 +17,12 @@ mod writer;
 use std::sync::Arc;
 
 use sidereal_chain_store::ChainStore;
+use sidereal_execution::outcome::RejectionReason;
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_object_store::{ObjectKey, ObjectStore};
 use sidereal_proto::transaction::ReceivedTransaction;
 use sidereal_service::Shutdown;
-use starknet_api::core::{ChainId, ContractAddress};
+use starknet_api::core::ContractAddress;
 use starknet_api::transaction::{Transaction, TransactionHash};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -31,8 +32,9 @@ pub use refusal::{SubmitRefusal, removal};
 pub use validation::Validator;
 
 use crate::clock::now_ms;
-use crate::config::{BlockGasPrices, MempoolConfig};
+use crate::config::MempoolConfig;
 use crate::mempool::Candidate;
+use crate::next_block::NextBlock;
 use crate::nonce::chain_nonce;
 use crate::shared::Shared;
 use writer::{Submission, Writer};
@@ -44,8 +46,7 @@ pub struct Admission {
     store: ChainStore,
     objects: Arc<dyn ObjectStore>,
     validator: Option<Validator>,
-    chain_id: ChainId,
-    prices: BlockGasPrices,
+    next: NextBlock,
     max_transaction_bytes: u64,
     in_hand: Arc<Semaphore>,
     queue: mpsc::Sender<Submission>,
@@ -53,11 +54,9 @@ pub struct Admission {
 
 impl Admission {
     /// Starts the writer, which ends after shutdown when what it holds is durable.
-    #[allow(clippy::too_many_arguments)]
     pub fn start(
         config: &MempoolConfig,
-        chain_id: ChainId,
-        prices: BlockGasPrices,
+        next: NextBlock,
         shared: Shared,
         store: ChainStore,
         objects: Arc<dyn ObjectStore>,
@@ -76,8 +75,7 @@ impl Admission {
             store,
             objects,
             validator,
-            chain_id,
-            prices,
+            next,
             max_transaction_bytes: config.max_transaction_bytes,
             in_hand: Arc::new(Semaphore::new(bound)),
             queue,
@@ -91,7 +89,7 @@ impl Admission {
         received: ReceivedTransaction,
     ) -> Result<TransactionHash, SubmitRefusal> {
         let _permit = self.in_hand.try_acquire().map_err(|_| SubmitRefusal::Overloaded)?;
-        let transaction = BlockTransaction::new(received.transaction, &self.chain_id)
+        let transaction = BlockTransaction::new(received.transaction, self.next.chain_id())
             .map_err(SubmitRefusal::Malformed)?;
         let hash = transaction.hash;
         if let Some(claimed) = received.claimed_hash
@@ -102,7 +100,7 @@ impl Admission {
         let candidate = checks::candidate(transaction, now_ms())?;
         checks::size(&candidate, self.max_transaction_bytes)?;
         checks::form(&candidate)?;
-        checks::prices(&candidate, &self.prices)?;
+        checks::prices(&candidate, &self.next.prices())?;
 
         let sender = candidate.sender;
         let due = self.due_nonce(&sender).await?;
@@ -165,14 +163,20 @@ impl Admission {
             };
         }
         // The state of the open blocks goes along with a query over it, so it is asked for its word only where it can
-        // have another one than the closed state: about what that refuses, from an account that they changed.
+        // have another one than the closed state: about what that refuses, from an account that they changed, or for its
+        // prices, which are those of the last closed block there.
         match validator.validate(self.shared.head().number, transaction).await {
             Err(SubmitRefusal::Invalid(rejection)) => {
-                let open = self.shared.open().state();
-                match open.filter(|open| open.concerns(&candidate.sender)) {
-                    Some(open) => validator.validate_open(&open, transaction).await,
-                    None => Err(SubmitRefusal::Invalid(rejection)),
+                let changed = || {
+                    let open = self.shared.open().state();
+                    open.is_some_and(|open| open.concerns(&candidate.sender))
+                };
+                let underpriced = rejection.reason == RejectionReason::InsufficientResourceBounds;
+                if !underpriced && !changed() {
+                    return Err(SubmitRefusal::Invalid(rejection));
                 }
+                let state = self.next.state().await.map_err(SubmitRefusal::NextBlock)?;
+                validator.validate_open(&state, transaction).await
             }
             validated => validated,
         }

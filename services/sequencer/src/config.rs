@@ -11,11 +11,11 @@ use sidereal_service::admin::AdminConfig;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::config::{Problems, ServiceConfig};
 use sidereal_service::grpc::{ConnectConfig, ListenConfig};
-use starknet_api::block::{GasPrice, GasPricePerToken};
 use starknet_api::core::{ChainId, ContractAddress, PatriciaKey};
 use starknet_api::data_availability::L1DataAvailabilityMode;
 use starknet_types_core::felt::Felt;
 
+use crate::gas_prices::{GasPriceSource, GasPricesConfig};
 use crate::genesis::GenesisSection;
 use crate::mempool::PoolLimits;
 use crate::production::ClosingRule;
@@ -50,6 +50,8 @@ pub struct SequencerConfig {
     pub object_store: ObjectStoreConfig,
     /// Where `block.closed` is published.
     pub bus: BusConfig,
+    /// Who knows what L1 holds and charges.
+    pub l1_settlement: L1SettlementConfig,
 }
 
 impl Default for SequencerConfig {
@@ -68,6 +70,7 @@ impl Default for SequencerConfig {
             chain_store: ChainStoreConfig::default(),
             object_store: ObjectStoreConfig::default(),
             bus: BusConfig::default(),
+            l1_settlement: L1SettlementConfig::default(),
         }
     }
 }
@@ -110,64 +113,6 @@ impl ChainConfig {
     /// How state diffs go to L1.
     pub fn l1_da_mode(&self) -> L1DataAvailabilityMode {
         L1DataAvailabilityMode::from_use_kzg_da(self.blob_data)
-    }
-}
-
-/// The `gas_prices` section, each per unit of gas; WEI is 10^-18 ETH and FRI is 10^-18 STRK.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GasPricesConfig {
-    /// L1 gas, in WEI.
-    pub l1_gas_wei: u64,
-    /// L1 gas, in FRI.
-    pub l1_gas_fri: u64,
-    /// L1 data (blob) gas, in WEI.
-    pub l1_data_gas_wei: u64,
-    /// L1 data (blob) gas, in FRI.
-    pub l1_data_gas_fri: u64,
-    /// L2 (Sierra) gas, in WEI.
-    pub l2_gas_wei: u64,
-    /// L2 (Sierra) gas, in FRI.
-    pub l2_gas_fri: u64,
-}
-
-impl Default for GasPricesConfig {
-    /// L2 gas costs 1/40,000 of L1 gas, as in Starknet's versioned constants; one ETH is 2,000 STRK.
-    fn default() -> Self {
-        Self {
-            l1_gas_wei: 20_000_000_000,
-            l1_gas_fri: 40_000_000_000_000,
-            l1_data_gas_wei: 100_000,
-            l1_data_gas_fri: 200_000_000,
-            l2_gas_wei: 500_000,
-            l2_gas_fri: 1_000_000_000,
-        }
-    }
-}
-
-/// The three prices of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockGasPrices {
-    /// Per unit of L1 gas.
-    pub l1_gas: GasPricePerToken,
-    /// Per unit of L1 data gas.
-    pub l1_data_gas: GasPricePerToken,
-    /// Per unit of L2 gas.
-    pub l2_gas: GasPricePerToken,
-}
-
-impl GasPricesConfig {
-    /// As Starknet's types.
-    pub fn prices(&self) -> BlockGasPrices {
-        let price = |wei: u64, fri: u64| GasPricePerToken {
-            price_in_wei: GasPrice(wei.into()),
-            price_in_fri: GasPrice(fri.into()),
-        };
-        BlockGasPrices {
-            l1_gas: price(self.l1_gas_wei, self.l1_gas_fri),
-            l1_data_gas: price(self.l1_data_gas_wei, self.l1_data_gas_fri),
-            l2_gas: price(self.l2_gas_wei, self.l2_gas_fri),
-        }
     }
 }
 
@@ -322,6 +267,31 @@ impl Default for ChainStoreConfig {
     }
 }
 
+/// The `l1_settlement` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct L1SettlementConfig {
+    /// Whether the chain settles. Without, nothing is ever accepted on L1.
+    pub enabled: bool,
+    /// Where `sidereal.settlement.v1` is.
+    pub settler: ConnectConfig,
+    /// Time between two looks.
+    pub poll_ms: u64,
+}
+
+impl Default for L1SettlementConfig {
+    fn default() -> Self {
+        Self { enabled: false, settler: ConnectConfig::to(9040), poll_ms: 4_000 }
+    }
+}
+
+impl L1SettlementConfig {
+    /// Time between two looks.
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+}
+
 impl ServiceConfig for SequencerConfig {
     fn validate(&self, problems: &mut Problems) {
         self.admin.validate("admin", problems);
@@ -345,17 +315,16 @@ impl ServiceConfig for SequencerConfig {
             "is no Starknet address (0x… below 2^251)",
         );
 
-        let prices = &self.gas_prices;
-        for (key, value) in [
-            ("l1_gas_wei", prices.l1_gas_wei),
-            ("l1_gas_fri", prices.l1_gas_fri),
-            ("l1_data_gas_wei", prices.l1_data_gas_wei),
-            ("l1_data_gas_fri", prices.l1_data_gas_fri),
-            ("l2_gas_wei", prices.l2_gas_wei),
-            ("l2_gas_fri", prices.l2_gas_fri),
-        ] {
-            problems.in_range("gas_prices", key, value, 1..=u64::MAX);
-        }
+        self.gas_prices.validate("gas_prices", problems);
+        problems.require(
+            "gas_prices",
+            "source",
+            self.gas_prices.source == GasPriceSource::Fixed || self.l1_settlement.enabled,
+            "is l1, of which only l1_settlement.enabled brings word",
+        );
+        let settlement = &self.l1_settlement;
+        settlement.settler.validate("l1_settlement.settler", problems);
+        problems.in_range("l1_settlement", "poll_ms", settlement.poll_ms, 10..=3_600_000);
 
         let block = &self.block;
         problems.in_range("block", "close_after_ms", block.close_after_ms, 10..=3_600_000);
@@ -423,6 +392,9 @@ mod tests {
         config.chain.id = "much too long for a chain id of Starknet".to_owned();
         config.chain.sequencer_address = "here".to_owned();
         config.gas_prices.l2_gas_fri = 0;
+        config.gas_prices.from_l1.min_l1_gas_wei = 2_000_000_000_000;
+        config.gas_prices.source = GasPriceSource::L1;
+        config.l1_settlement.settler.url = "settler".to_owned();
         config.block.close_after_ms = 0;
         config.executors.urls.clear();
         config.chain_store.url = "chain.db".to_owned();
@@ -435,6 +407,9 @@ mod tests {
                 "chain.id",
                 "chain.sequencer_address",
                 "gas_prices.l2_gas_fri",
+                "gas_prices.from_l1.max_l1_gas_wei",
+                "gas_prices.source",
+                "l1_settlement.settler.url",
                 "block.close_after_ms",
                 "executors.urls",
                 "chain_store.url",

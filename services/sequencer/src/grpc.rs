@@ -19,7 +19,8 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::admission::{Admission, SubmitRefusal};
-use crate::production::stored_receipt;
+use crate::next_block::NextBlock;
+use crate::production::{EnvironmentError, stored_receipt};
 use crate::shared::Shared;
 
 /// Metadata key of the class of a refusal.
@@ -30,13 +31,14 @@ pub const SUBMIT_ERROR_KEY: &str = "sidereal-submit-error";
 pub struct SequencerApi {
     shared: Shared,
     admission: Admission,
+    next: NextBlock,
     store: ChainStore,
 }
 
 impl SequencerApi {
     /// Answers from these.
-    pub fn new(shared: Shared, admission: Admission, store: ChainStore) -> Self {
-        Self { shared, admission, store }
+    pub fn new(shared: Shared, admission: Admission, next: NextBlock, store: ChainStore) -> Self {
+        Self { shared, admission, next, store }
     }
 }
 
@@ -60,6 +62,17 @@ fn store_failed(error: &ChainStoreError) -> Status {
     let message = error_chain(error);
     tracing::error!(error = %message, "request failed");
     if error.is_retryable() { Status::unavailable(message) } else { Status::internal(message) }
+}
+
+fn no_next_block(error: &EnvironmentError) -> Status {
+    match error {
+        EnvironmentError::Store { source, .. } => store_failed(source),
+        EnvironmentError::Missing { .. } | EnvironmentError::NoNumber { .. } => {
+            let message = error_chain(error);
+            tracing::error!(error = %message, "request failed");
+            Status::internal(message)
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -112,10 +125,7 @@ impl SequencerService for SequencerApi {
         &self,
         _request: Request<GetPreConfirmedBlockRequest>,
     ) -> Result<Response<GetPreConfirmedBlockResponse>, Status> {
-        let open = self.shared.open().first().cloned();
-        let Some(open) = open else {
-            return Ok(Response::new(GetPreConfirmedBlockResponse { block: None }));
-        };
+        let open = self.next.block().await.map_err(|error| no_next_block(&error))?;
         let environment = &open.environment;
         let mut transactions = Vec::with_capacity(open.included.len());
         let mut receipts_json = Vec::with_capacity(open.included.len());
@@ -139,10 +149,7 @@ impl SequencerService for SequencerApi {
         &self,
         _request: Request<GetPreConfirmedStateRequest>,
     ) -> Result<Response<GetPreConfirmedStateResponse>, Status> {
-        let open = self.shared.open().state();
-        let Some(open) = open else {
-            return Ok(Response::new(GetPreConfirmedStateResponse { state: None }));
-        };
+        let open = self.next.state().await.map_err(|error| no_next_block(&error))?;
         let state = get_pre_confirmed_state_response::State {
             base_number: open.base.0,
             environment_json: payload::encode("environment_json", &*open.environment)?,

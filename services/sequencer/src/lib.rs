@@ -4,6 +4,8 @@
 //!  SubmitTransaction ─> admission ─> mempool (store + memory) ─> production ─> executor (stream, replayable)
 //!                                                                   │ closed
 //!                       bus <─ outbox relay <─ chain store <─ commit┴─> object store (witness)
+//!                                                   ^ accepted on L1
+//!                            settler ──────> L1 tracker ──> prices of the next block
 //! ```
 //!
 //! * [`mempool`] orders, bounds and replaces transactions; it does no I/O.
@@ -11,6 +13,7 @@
 //! * [`production`] opens a block, drives it through an executor, computes tries, header and witness, and commits all
 //!   of it at once.
 //! * [`outbox`] publishes `block.closed` after the commit.
+//! * [`l1_tracker`] marks what L1 accepted, and brings L1's prices to [`gas_prices`].
 //!
 //! A process that dies at any point loses nothing acknowledged: what is in the store's mempool is executed after the
 //! restart, and what is in a committed block left the mempool with that commit. A state root is never written unless the
@@ -20,9 +23,12 @@ pub mod admission;
 mod classes;
 mod clock;
 pub mod config;
+pub mod gas_prices;
 pub mod genesis;
 pub mod grpc;
+pub mod l1_tracker;
 pub mod mempool;
+pub mod next_block;
 mod nonce;
 pub mod outbox;
 pub mod production;

@@ -109,7 +109,7 @@ pub struct Producer {
     /// In the order in which they are tried.
     pub executors: Vec<Executor>,
     /// What every block's environment has.
-    pub rules: ChainRules,
+    pub rules: Arc<ChainRules>,
     /// When a block is closed.
     pub closing: ClosingRule,
     /// What fits into a block.
@@ -130,7 +130,7 @@ impl Producer {
     /// Runs until shutdown, or until it must halt.
     pub async fn run(self: Arc<Self>) -> Result<(), ProductionError> {
         let mut present = 0;
-        let mut parent = Parent::Committed { head: self.shared.head(), timestamp: None };
+        let mut parent = Parent::Committed(self.shared.tip());
         loop {
             let work = tokio::select! {
                 work = self.work() => work,
@@ -199,7 +199,8 @@ impl Producer {
             Driven::Closed { parent, execution, id, reason } => (parent, execution, id, reason),
         };
         let environment = &execution.environment;
-        let (number, timestamp) = (environment.number, environment.timestamp);
+        let (number, timestamp, prices) =
+            (environment.number, environment.timestamp, environment.into());
         let opened_at_ms = open.opened_at_ms();
         let closed = Closed { parent: parent_head, execution, rejections, reason, opened_at_ms };
         let this = Arc::clone(self);
@@ -210,7 +211,7 @@ impl Producer {
         });
         let executor = *present % self.executors.len().max(1);
         let execution = Execution { executor, id };
-        *parent = Parent::Committing(Committing { number, timestamp, execution, task });
+        *parent = Parent::Committing(Committing { number, timestamp, prices, execution, task });
         Ok(())
     }
 
@@ -426,7 +427,7 @@ impl Producer {
                 (Err(error), _) => return Err(ProductionError::Commit(Box::new(error))),
             }
         };
-        self.shared.advance(prepared.head);
+        self.shared.advance(prepared.block().into());
         self.shared.pool().forget_idle_accounts(prepared.head.number.0);
         self.committed.wake();
         let block = prepared.block();

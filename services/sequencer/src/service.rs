@@ -18,9 +18,12 @@ use crate::admission::{Admission, Validator, removal};
 use crate::classes::StoredClasses;
 use crate::clock::now_ms;
 use crate::config::SequencerConfig;
+use crate::gas_prices::GasPricer;
 use crate::genesis::{self, GenesisBlockError};
 use crate::grpc::SequencerApi;
+use crate::l1_tracker::L1Tracker;
 use crate::mempool::Removed;
+use crate::next_block::NextBlock;
 use crate::production::{ChainRules, Committer, Executor, Producer, ProductionError};
 use crate::shared::Shared;
 use crate::{outbox, recovery};
@@ -40,7 +43,7 @@ pub enum SequencerError {
     /// The admin listener.
     #[error("the admin listener cannot be started")]
     Admin(#[source] AdminError),
-    /// The gRPC listener, or an executor's address.
+    /// The gRPC listener, or the address of an executor or of the settler.
     #[error("gRPC failed")]
     Grpc(#[source] GrpcError),
     /// The chain store.
@@ -100,6 +103,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         .collect::<Result<Vec<_>, _>>()
         .map_err(SequencerError::Grpc)?;
 
+    let pricer = GasPricer::new(&config.gas_prices);
     let rules = ChainRules {
         chain_id: chain_id.clone(),
         sequencer_address: config
@@ -107,24 +111,25 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
             .sequencer_address()
             .ok_or(SequencerError::Config { key: "chain.sequencer_address" })?,
         l1_da_mode: config.chain.l1_da_mode(),
-        prices: config.gas_prices.prices(),
+        pricer: pricer.clone(),
     };
     let classes = StoredClasses::new(objects.clone());
     let committer = Committer::new(store.clone(), objects.clone(), classes.clone());
-    let head = genesis::ensure(&config.genesis, &rules, &store, &classes, &committer)
+    let tip = genesis::ensure(&config.genesis, &rules, &store, &classes, &committer)
         .await
         .map_err(SequencerError::Genesis)?;
-    let shared = Shared::new(config.mempool.pool_limits(), head);
+    let shared = Shared::new(config.mempool.pool_limits(), tip);
     let waiting =
         recovery::recover(&store, &shared).await.map_err(store_failed("taking up the mempool"))?;
-    tracing::info!(head = head.number.0, waiting, "chain taken up");
+    tracing::info!(head = tip.head.number.0, waiting, "chain taken up");
 
     let validator =
         config.mempool.validate.then(|| Validator::new(&executors, config.executors.timeout()));
+    let rules = Arc::new(rules);
+    let next = NextBlock::new(rules.clone(), shared.clone(), store.clone());
     let (admission, _) = Admission::start(
         &config.mempool,
-        chain_id.clone(),
-        rules.prices,
+        next.clone(),
         shared.clone(),
         store.clone(),
         objects,
@@ -134,6 +139,11 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
     let committed = Waker::new();
     outbox::start(store.clone(), bus, chain_id.to_string(), committed.clone(), &shutdown);
     start_expiry(&shared, &store, &shutdown);
+    if config.l1_settlement.enabled {
+        L1Tracker::new(&config.l1_settlement, &config.auth, store.clone(), pricer, &readiness)
+            .map_err(SequencerError::Grpc)?
+            .start(config.l1_settlement.poll(), &shutdown);
+    }
 
     let producer = Arc::new(Producer {
         shared: shared.clone(),
@@ -151,7 +161,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
     });
     let production =
         shutdown.spawn("block production", async move { Box::pin(producer.run()).await });
-    let api = SequencerServiceServer::new(SequencerApi::new(shared, admission, store.clone()))
+    let api = SequencerServiceServer::new(SequencerApi::new(shared, admission, next, store))
         .max_decoding_message_size(config.grpc.max_message_bytes)
         .max_encoding_message_size(config.grpc.max_message_bytes);
     let serving = async {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sidereal_chain_store::Head;
+use sidereal_chain_store::{Head, StoredBlock};
 use sidereal_execution::block::{BlockEnvironment, STRK_TOKEN_ADDRESS};
 use sidereal_execution::engine::opening_changes;
 use sidereal_execution::outcome::{Rejection, TransactionReceipt};
@@ -12,13 +12,33 @@ use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::{ConversionError, payload};
 use sidereal_service::Waker;
 use starknet_api::abi::abi_utils::get_fee_token_var_address;
-use starknet_api::block::BlockNumber;
+use starknet_api::block::{BlockNumber, BlockTimestamp};
 use starknet_api::core::ContractAddress;
 use starknet_api::state::ThinStateDiff;
 use starknet_api::transaction::TransactionHash;
 use tokio::sync::watch;
 
+use crate::gas_prices::BlockGasPrices;
 use crate::mempool::{Pool, PoolLimits};
+
+/// The last closed block, as far as the next one follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Number, hash and roots.
+    pub head: Head,
+    /// When it was opened.
+    pub timestamp: BlockTimestamp,
+    /// What gas cost in it.
+    pub prices: BlockGasPrices,
+}
+
+impl From<&StoredBlock> for Tip {
+    fn from(block: &StoredBlock) -> Self {
+        let head =
+            Head { number: block.number(), hash: block.hash, state_roots: block.state_roots };
+        Self { head, timestamp: block.header.timestamp, prices: (&block.header).into() }
+    }
+}
 
 /// The open block as others see it.
 #[derive(Clone, Debug)]
@@ -158,18 +178,18 @@ impl OpenBlocks {
 pub struct Shared {
     pool: Arc<Mutex<Pool<BlockTransaction>>>,
     open: Arc<Mutex<OpenBlocks>>,
-    head: watch::Sender<Head>,
+    tip: watch::Sender<Tip>,
     /// Wakes block production.
     pub work: Waker,
 }
 
 impl Shared {
     /// An empty mempool on top of this block.
-    pub fn new(limits: PoolLimits, head: Head) -> Self {
+    pub fn new(limits: PoolLimits, tip: Tip) -> Self {
         Self {
             pool: Arc::new(Mutex::new(Pool::new(limits))),
             open: Arc::default(),
-            head: watch::Sender::new(head),
+            tip: watch::Sender::new(tip),
             work: Waker::new(),
         }
     }
@@ -186,18 +206,18 @@ impl Shared {
     }
 
     /// The last closed block.
+    pub fn tip(&self) -> Tip {
+        *self.tip.borrow()
+    }
+
+    /// The last closed block, without what only the next one wants to know.
     pub fn head(&self) -> Head {
-        *self.head.borrow()
+        self.tip().head
     }
 
     /// Moves to a block that was committed.
-    pub fn advance(&self, head: Head) {
-        self.head.send_replace(head);
-    }
-
-    /// Follows the last closed block.
-    pub fn watch_head(&self) -> watch::Receiver<Head> {
-        self.head.subscribe()
+    pub fn advance(&self, tip: Tip) {
+        self.tip.send_replace(tip);
     }
 }
 
@@ -210,7 +230,8 @@ mod tests {
     use starknet_types_core::felt::Felt;
 
     use super::*;
-    use crate::config::{ChainConfig, GasPricesConfig};
+    use crate::config::ChainConfig;
+    use crate::gas_prices::{GasPricer, GasPricesConfig};
     use crate::production::ChainRules;
 
     fn block(number: u64) -> PreConfirmedBlock {
@@ -218,7 +239,7 @@ mod tests {
             chain_id: ChainConfig::default().chain_id(),
             sequencer_address: ContractAddress::from(1_u128),
             l1_da_mode: L1DataAvailabilityMode::Calldata,
-            prices: GasPricesConfig::default().prices(),
+            pricer: GasPricer::new(&GasPricesConfig::default()),
         };
         let mut environment = rules.genesis(BlockTimestamp(7));
         environment.number = BlockNumber(number);

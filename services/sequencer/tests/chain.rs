@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod settlement;
 mod support;
 
 use std::collections::HashMap;
@@ -333,11 +334,15 @@ async fn the_open_state_holds_what_is_pre_confirmed() {
         let mut client = sequencer.client.clone();
         client.get_pre_confirmed_state(GetPreConfirmedStateRequest {}).await.unwrap().into_inner()
     };
-    assert_eq!(state().await.state, None);
+    // No block is open: the one to come is seen, as it begins.
+    let to_come = state().await.state.unwrap();
+    assert_eq!((to_come.base_number, to_come.state_diffs_json.len()), (0, 1));
+    let opening: ThinStateDiff = payload::decode("diff", &to_come.state_diffs_json[0]).unwrap();
+    assert!(opening.is_empty());
     let store = reader(folder.path()).await;
     // The value of a cell after all open blocks, and the number of the last one.
     let balance = async |of: ContractAddress| {
-        let Some(state) = state().await.state else { return balance(&store, of).await };
+        let state = state().await.state.unwrap();
         let environment: BlockEnvironment =
             payload::decode("environment", &state.environment_json).unwrap();
         let blocks = u64::try_from(state.state_diffs_json.len()).unwrap();

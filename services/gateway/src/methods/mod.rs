@@ -17,7 +17,7 @@ use jsonrpsee::core::RegisterMethodError;
 use crate::dispatch::{Registry, Weight};
 use crate::gateway::Gateway;
 
-pub use transactions::{KnownStatus, located, transaction_status};
+pub use transactions::{KnownStatus, transaction_status};
 
 /// Every method with its parameters, in the order of the OpenRPC files. A test compares them.
 pub fn module(gateway: Gateway) -> Result<RpcModule<Gateway>, RegisterMethodError> {

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use sidereal_proto::gateway::gateway_service_client::GatewayServiceClient;
 use sidereal_proto::gateway::{
-    GetBlockRequest, GetTransactionStatusRequest, SubmitTransactionRequest, WatchBlocksRequest,
-    get_block_request,
+    GetBlockRequest, GetTransactionStatusRequest, GetTransactionStatusResponse,
+    SubmitTransactionRequest, WatchBlocksRequest, WatchFinalityRequest,
+    WatchTransactionStatusRequest, get_block_request,
 };
-use sidereal_proto::types::FinalityStatus;
+use sidereal_proto::types::{FinalityStatus, TransactionStatus};
 use sidereal_proto::{felt as wire_felt, transaction as wire};
+use starknet_api::block::BlockNumber;
 use starknet_api::state::ThinStateDiff;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
 use crate::chain::{self, *};
 use crate::stack::Stack;
@@ -22,6 +24,17 @@ async fn client(stack: &Stack) -> GatewayServiceClient<Channel> {
 
 fn status_request(hash: u64) -> GetTransactionStatusRequest {
     GetTransactionStatusRequest { transaction_hash: wire_felt::felt_bytes(&felt(hash)) }
+}
+
+fn watch_request(hash: u64, until: FinalityStatus) -> WatchTransactionStatusRequest {
+    let transaction_hash = wire_felt::felt_bytes(&felt(hash));
+    WatchTransactionStatusRequest { transaction_hash, until: until.into() }
+}
+
+/// The next message of a stream; `None` at its end.
+async fn next<T>(stream: &mut Streaming<T>) -> Option<T> {
+    let message = tokio::time::timeout(Duration::from_secs(10), stream.message()).await;
+    message.expect("the stream says nothing").unwrap()
 }
 
 #[tokio::test]
@@ -52,7 +65,8 @@ async fn blocks_are_read_and_watched() {
     assert_eq!(block.unwrap().unwrap().header.unwrap().number, 3);
 }
 
-/// A watched transaction is seen in the mempool, in the open block and in the closed one; then it ends.
+/// A watched transaction is seen in the mempool, in the open block, in the closed one and on L1; each stream ends as far as
+/// it was to go.
 #[tokio::test]
 async fn statuses_are_followed_to_the_end() {
     let stack = Stack::start().await;
@@ -63,23 +77,79 @@ async fn statuses_are_followed_to_the_end() {
 
     let transaction = invoke(0x3001, 3);
     stack.sequencer.0.lock().unwrap().waiting.push(transaction.clone());
-    let mut watched =
-        client.watch_transaction_status(status_request(0x3001)).await.unwrap().into_inner();
-    let mut next = async || {
-        let message = tokio::time::timeout(Duration::from_secs(10), watched.message()).await;
-        message.unwrap().unwrap().map(|message| message.status.unwrap())
+    use FinalityStatus::{AcceptedOnL1, AcceptedOnL2, PreConfirmed, Received, Rejected};
+    let mut streams = Vec::new();
+    // Unspecified is what clients said before there was anything to say.
+    for until in [PreConfirmed, FinalityStatus::Unspecified, AcceptedOnL2, AcceptedOnL1] {
+        let watched = client.watch_transaction_status(watch_request(0x3001, until)).await;
+        streams.push(watched.unwrap().into_inner());
+    }
+    for refused in [Received, Rejected] {
+        let watched = client.watch_transaction_status(watch_request(0x3001, refused)).await;
+        assert_eq!(watched.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let seen = async |streams: &mut [Streaming<GetTransactionStatusResponse>]| {
+        let mut seen = Vec::new();
+        for stream in streams {
+            seen.push(next(stream).await.map(|message| message.status.unwrap()));
+        }
+        seen
     };
-    assert_eq!(next().await.unwrap().finality(), FinalityStatus::Received);
+    let finality =
+        |status: &Option<TransactionStatus>| status.as_ref().map(|status| status.finality());
+    let statuses = seen(&mut streams).await;
+    assert!(statuses.iter().all(|status| finality(status) == Some(Received)), "{statuses:?}");
     stack.open_block(0x3001);
-    assert_eq!(next().await.unwrap().finality(), FinalityStatus::PreConfirmed);
+    let statuses = seen(&mut streams).await;
+    assert!(statuses.iter().all(|status| finality(status) == Some(PreConfirmed)), "{statuses:?}");
+    assert_eq!(next(&mut streams.remove(0)).await, None);
     let roots = stack.store.head().await.unwrap().unwrap().state_roots;
     let receipts = vec![receipt(&transaction, vec![])];
     chain::commit(&stack.store, 3, roots, vec![transaction], receipts, ThinStateDiff::default())
         .await;
-    let last = next().await.unwrap();
-    assert_eq!(last.finality(), FinalityStatus::AcceptedOnL2);
-    assert_eq!(last.block_number, Some(3));
-    assert_eq!(next().await, None);
+    for status in seen(&mut streams).await {
+        assert_eq!(finality(&status), Some(AcceptedOnL2));
+        assert_eq!(status.unwrap().block_number, Some(3));
+    }
+    let mut to_l1 = streams.pop().unwrap();
+    assert_eq!(seen(&mut streams).await, [None, None]);
+    stack.store.accept_on_l1(BlockNumber(3)).await.unwrap();
+    let last = next(&mut to_l1).await.unwrap().status.unwrap();
+    assert_eq!((last.finality(), last.block_number), (AcceptedOnL1, Some(3)));
+    assert_eq!(next(&mut to_l1).await, None);
+
+    // What never will be in a block ends all of them.
+    stack.sequencer.0.lock().unwrap().rejected.insert(felt(0x5001), "nonce_too_old".to_owned());
+    let watched = client.watch_transaction_status(watch_request(0x5001, AcceptedOnL1)).await;
+    let mut watched = watched.unwrap().into_inner();
+    assert_eq!(next(&mut watched).await.unwrap().status.unwrap().finality(), Rejected);
+    assert_eq!(next(&mut watched).await, None);
+}
+
+/// The last block on L1 is told as soon as there is one, to new readers at once, and then each later one.
+#[tokio::test]
+async fn finality_is_followed() {
+    let stack = Stack::start().await;
+    let mut client = client(&stack).await;
+    let mut early = client.watch_finality(WatchFinalityRequest {}).await.unwrap().into_inner();
+    let quiet = tokio::time::timeout(Duration::from_millis(1_500), early.message()).await;
+    assert!(quiet.is_err(), "nothing is on L1 yet: {quiet:?}");
+    stack.store.accept_on_l1(BlockNumber(1)).await.unwrap();
+    let first = next(&mut early).await.unwrap();
+    assert_eq!(first.l1_accepted_block_number, 1);
+    assert_eq!(first.l1_accepted_block_hash, wire_felt::felt_bytes(&block_hash(1)));
+    let mut late = client.watch_finality(WatchFinalityRequest {}).await.unwrap().into_inner();
+    assert_eq!(next(&mut late).await.unwrap(), first);
+    let finality = async || {
+        let latest = GetBlockRequest { block: None, with_transactions: false };
+        client.clone().get_block(latest).await.unwrap().into_inner().finality()
+    };
+    assert_eq!(finality().await, FinalityStatus::AcceptedOnL2);
+    stack.store.accept_on_l1(BlockNumber(2)).await.unwrap();
+    for stream in [&mut early, &mut late] {
+        assert_eq!(next(stream).await.unwrap().l1_accepted_block_number, 2);
+    }
+    assert_eq!(finality().await, FinalityStatus::AcceptedOnL1);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod bad_input;
 mod chain;
 mod errors;
+mod finality;
 mod grpc;
 mod openrpc;
 mod peers;

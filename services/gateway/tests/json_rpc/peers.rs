@@ -9,6 +9,7 @@ use futures::Stream;
 use serde_json::json;
 use sidereal_chain_store::{StoredReceipt, StoredTransaction};
 use sidereal_execution::block::BlockEnvironment;
+use sidereal_execution::engine::opening_changes;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
 use sidereal_execution::trace::{TransactionTrace, TransactionTraceEntry};
 use sidereal_execution::transaction::BlockTransaction;
@@ -50,6 +51,15 @@ pub struct SequencerState {
     pub refuse: Option<SubmitError>,
     pub submitted: Vec<BlockTransaction>,
     pub pending_nonce: Felt,
+}
+
+impl SequencerState {
+    /// What it shows while nothing is open: block 3, as it begins.
+    fn to_come(&self) -> (BlockEnvironment, ThinStateDiff) {
+        let environment = crate::stack::environment(3);
+        let opening = opening_changes(&environment);
+        (environment, opening)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -126,24 +136,27 @@ impl SequencerService for Sequencer {
         _: Request<GetPreConfirmedBlockRequest>,
     ) -> Result<Response<GetPreConfirmedBlockResponse>, Status> {
         let state = self.0.lock().unwrap();
-        let block = state.open.as_ref().map(|(environment, included)| {
-            get_pre_confirmed_block_response::Block {
-                number: environment.number.0,
-                timestamp: environment.timestamp.0,
-                sequencer_address: wire_felt::felt_bytes(environment.sequencer_address.0.key()),
-                environment_json: payload::encode("environment_json", environment).unwrap(),
-                transactions: included
-                    .iter()
-                    .map(|(item, _)| wire::to_wire(&item.hash, &item.transaction).unwrap())
-                    .collect(),
-                receipts_json: included
-                    .iter()
-                    .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
-                    .collect(),
-                state_diff_json: payload::encode("state_diff_json", &state.changes).unwrap(),
-            }
-        });
-        Ok(Response::new(GetPreConfirmedBlockResponse { block }))
+        let to_come = state.to_come();
+        let (environment, included, changes) = match &state.open {
+            Some((environment, included)) => (environment, included.as_slice(), &state.changes),
+            None => (&to_come.0, [].as_slice(), &to_come.1),
+        };
+        let block = get_pre_confirmed_block_response::Block {
+            number: environment.number.0,
+            timestamp: environment.timestamp.0,
+            sequencer_address: wire_felt::felt_bytes(environment.sequencer_address.0.key()),
+            environment_json: payload::encode("environment_json", environment).unwrap(),
+            transactions: included
+                .iter()
+                .map(|(item, _)| wire::to_wire(&item.hash, &item.transaction).unwrap())
+                .collect(),
+            receipts_json: included
+                .iter()
+                .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
+                .collect(),
+            state_diff_json: payload::encode("state_diff_json", changes).unwrap(),
+        };
+        Ok(Response::new(GetPreConfirmedBlockResponse { block: Some(block) }))
     }
 
     async fn get_pre_confirmed_state(
@@ -152,17 +165,20 @@ impl SequencerService for Sequencer {
     ) -> Result<Response<GetPreConfirmedStateResponse>, Status> {
         let state = self.0.lock().unwrap();
         let diff = |diff| payload::encode("state_diffs_json", diff).unwrap();
-        let open = state.open.as_ref().map(|(environment, _)| {
-            let mut state_diffs_json = vec![diff(&state.changes)];
-            state_diffs_json.extend(state.filling.iter().map(|(_, changes)| diff(changes)));
-            let last = state.filling.as_ref().map_or(environment, |(filling, _)| filling);
-            get_pre_confirmed_state_response::State {
-                base_number: environment.number.0 - 1,
-                environment_json: payload::encode("environment_json", last).unwrap(),
-                state_diffs_json,
-            }
-        });
-        Ok(Response::new(GetPreConfirmedStateResponse { state: open }))
+        let to_come = state.to_come();
+        let (first, changes) = match &state.open {
+            Some((environment, _)) => (environment, &state.changes),
+            None => (&to_come.0, &to_come.1),
+        };
+        let mut state_diffs_json = vec![diff(changes)];
+        state_diffs_json.extend(state.filling.iter().map(|(_, changes)| diff(changes)));
+        let last = state.filling.as_ref().map_or(first, |(filling, _)| filling);
+        let state = get_pre_confirmed_state_response::State {
+            base_number: first.number.0 - 1,
+            environment_json: payload::encode("environment_json", last).unwrap(),
+            state_diffs_json,
+        };
+        Ok(Response::new(GetPreConfirmedStateResponse { state: Some(state) }))
     }
 
     async fn get_pending_nonce(

@@ -88,22 +88,6 @@ async fn blocks_in_all_forms() {
     }
 }
 
-/// What Ethereum accepted changes the status, and gives `l1_accepted` a meaning.
-#[tokio::test]
-async fn blocks_that_l1_accepted() {
-    let stack = Stack::start().await;
-    stack.store.accept_on_l1(starknet_api::block::BlockNumber(1)).await.unwrap();
-    let block = stack.result("starknet_getBlockWithTxHashes", json!(["l1_accepted"])).await;
-    assert_eq!((&block["block_number"], &block["status"]), (&json!(1), &json!("ACCEPTED_ON_L1")));
-    let status = stack.result("starknet_getTransactionStatus", json!([hex(INVOKE)])).await;
-    assert_eq!(
-        status,
-        json!({"finality_status": "ACCEPTED_ON_L1", "execution_status": "SUCCEEDED"})
-    );
-    let nonce = stack.result("starknet_getNonce", json!(["l1_accepted", hex(ACCOUNT)])).await;
-    assert_eq!(nonce, "0x2");
-}
-
 #[tokio::test]
 async fn the_open_block() {
     let stack = Stack::start().await;
@@ -116,6 +100,9 @@ async fn the_open_block() {
         let empty = stack.result(method, json!(["pre_confirmed"])).await;
         assert_eq!((&empty["block_number"], &empty["transactions"]), (&json!(3), &json!([])));
         assert!(empty.get("block_hash").is_none());
+        // It has the prices of the block to come, as the sequencer says, and not those of the latest.
+        assert_eq!(empty["l2_gas_price"]["price_in_fri"], "0x3");
+        assert_eq!(empty["l1_gas_price"]["price_in_fri"], "0x1");
     }
     stack.open_block(0x3001);
     let open = stack.result("starknet_getBlockWithReceipts", json!(["pre_confirmed"])).await;
@@ -192,9 +179,14 @@ async fn the_open_state() {
         assert_eq!(answer, json!(["0x7"]));
         stack.executor.0.lock().unwrap().calls.pop().unwrap().at.unwrap()
     };
-    // Nothing is open: the state is the latest.
+    // Nothing is open: the state is the latest, and queries run in the block to come.
     assert_eq!(read(BALANCE_KEY).await, "0x0");
-    assert_eq!(call().await, StateAt { block_number: Some(2), pending: None });
+    let StateAt { block_number, pending } = call().await;
+    let pending = pending.unwrap();
+    assert_eq!((block_number, pending.state_diffs_json.len()), (Some(2), 1));
+    let to_come: BlockEnvironment =
+        payload::decode("environment_json", &pending.environment_json).unwrap();
+    assert_eq!(to_come, environment(3));
     let empty = stack.result("starknet_getStateUpdate", json!(["pre_confirmed"])).await;
     let latest = stack.result("starknet_getStateUpdate", json!(["latest"])).await;
     assert_eq!(empty["old_root"], latest["new_root"]);

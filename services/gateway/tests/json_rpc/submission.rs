@@ -102,7 +102,7 @@ static COUNTER: LazyLock<(Value, Value)> = LazyLock::new(|| {
 });
 
 /// The hashes of the counter, computed from the set-up's own CASM and not by the gateway's compiler.
-fn counter_hashes() -> (ClassHash, CompiledClassHash) {
+pub fn counter_hashes() -> (ClassHash, CompiledClassHash) {
     use sidereal_execution::classes::{compiled_class_hash, parse_sierra};
 
     let (class, casm) = &*COUNTER;
@@ -111,7 +111,7 @@ fn counter_hashes() -> (ClassHash, CompiledClassHash) {
     (sierra.calculate_class_hash(), compiled_class_hash(&casm).unwrap())
 }
 
-fn declare_transaction() -> Value {
+pub fn declare_transaction() -> Value {
     with(
         common("DECLARE"),
         json!({

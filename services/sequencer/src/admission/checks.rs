@@ -9,7 +9,7 @@ use starknet_api::transaction::Transaction;
 use starknet_api::transaction::fields::{AllResourceBounds, Resource, Tip, ValidResourceBounds};
 
 use super::SubmitRefusal;
-use crate::config::BlockGasPrices;
+use crate::gas_prices::BlockGasPrices;
 use crate::mempool::{Candidate, FeeOffer};
 use crate::nonce::to_u64;
 

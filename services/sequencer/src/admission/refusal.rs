@@ -14,6 +14,7 @@ use starknet_api::transaction::fields::Resource;
 use starknet_types_core::felt::Felt;
 
 use crate::mempool::{Refusal, Removed};
+use crate::production::EnvironmentError;
 
 /// A transaction is not in the mempool, and this is why.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,9 @@ pub enum SubmitRefusal {
     /// The chain store did not answer.
     #[error("the transaction cannot be checked")]
     Store(#[source] ChainStoreError),
+    /// The block that it could get into is not known.
+    #[error("the transaction cannot be checked")]
+    NextBlock(#[source] EnvironmentError),
     /// The object store did not answer.
     #[error("the declared class cannot be looked up")]
     Objects(#[source] ObjectStoreError),
@@ -142,6 +146,7 @@ impl SubmitRefusal {
             | Self::Stopping
             | Self::Executor(_)
             | Self::Store(_)
+            | Self::NextBlock(_)
             | Self::Objects(_)
             | Self::NotDurable(_)
             | Self::Encode(_) => WireReason::Unspecified,
@@ -165,7 +170,10 @@ impl Classified for SubmitRefusal {
             | Self::ClassNotStored { .. }
             | Self::Invalid(_) => ErrorClass::Conflict,
             Self::Stopping | Self::Executor(_) => ErrorClass::Unavailable,
-            Self::Store(error) => store_class(error),
+            Self::Store(error) | Self::NextBlock(EnvironmentError::Store { source: error, .. }) => {
+                store_class(error)
+            }
+            Self::NextBlock(_) => ErrorClass::Internal,
             Self::NotDurable(error) => store_class(error),
             Self::Objects(error) => error.class(),
             Self::Encode(_) => ErrorClass::Internal,

@@ -8,7 +8,7 @@ use starknet_api::data_availability::L1DataAvailabilityMode;
 
 use super::Parent;
 use crate::clock::now_ms;
-use crate::config::BlockGasPrices;
+use crate::gas_prices::{BlockGasPrices, GasPricer};
 
 /// A block cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +46,14 @@ pub struct ChainRules {
     /// How state diffs go to L1.
     pub l1_da_mode: L1DataAvailabilityMode,
     /// Prices of gas.
-    pub prices: BlockGasPrices,
+    pub pricer: GasPricer,
 }
 
 impl ChainRules {
     /// The environment of block 0.
     pub fn genesis(&self, timestamp: BlockTimestamp) -> BlockEnvironment {
-        self.environment(BlockNumber(0), timestamp, BlockHash::default(), None)
+        let prices = self.pricer.first();
+        self.environment(BlockNumber(0), timestamp, prices, BlockHash::default(), None)
     }
 
     /// The environment of the block after `parent`, now. Its parent hash is zero while the parent has none.
@@ -63,12 +64,8 @@ impl ChainRules {
     ) -> Result<BlockEnvironment, EnvironmentError> {
         let head = parent.number();
         let number = parent.next_number().ok_or(EnvironmentError::NoNumber { head })?;
-        let before = match parent.timestamp() {
-            Some(timestamp) => timestamp,
-            None => block(store, head).await?.header.timestamp,
-        };
         // A clock that was set back must not make time run backwards in the chain.
-        let timestamp = BlockTimestamp((now_ms() / 1_000).max(before.0));
+        let timestamp = BlockTimestamp((now_ms() / 1_000).max(parent.timestamp().0));
         let old_block = match number.0.checked_sub(OLD_BLOCK_HASH_DISTANCE) {
             None => None,
             Some(old) => {
@@ -77,13 +74,16 @@ impl ChainRules {
                 Some(BlockHashAndNumber { number, hash })
             }
         };
-        Ok(self.environment(number, timestamp, parent.hash().unwrap_or_default(), old_block))
+        let prices = self.pricer.next(parent.prices());
+        let parent_hash = parent.hash().unwrap_or_default();
+        Ok(self.environment(number, timestamp, prices, parent_hash, old_block))
     }
 
     fn environment(
         &self,
         number: BlockNumber,
         timestamp: BlockTimestamp,
+        prices: BlockGasPrices,
         parent_hash: BlockHash,
         old_block: Option<BlockHashAndNumber>,
     ) -> BlockEnvironment {
@@ -91,9 +91,9 @@ impl ChainRules {
             number,
             timestamp,
             sequencer_address: self.sequencer_address,
-            l1_gas_price: self.prices.l1_gas,
-            l1_data_gas_price: self.prices.l1_data_gas,
-            l2_gas_price: self.prices.l2_gas,
+            l1_gas_price: prices.l1_gas,
+            l1_data_gas_price: prices.l1_data_gas,
+            l2_gas_price: prices.l2_gas,
             l1_da_mode: self.l1_da_mode,
             chain_id: self.chain_id.clone(),
             parent_hash,

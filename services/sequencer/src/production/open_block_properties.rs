@@ -28,14 +28,15 @@ use starknet_types_core::felt::Felt;
 
 use super::environment::ChainRules;
 use super::open_block::{Answer, Change, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
-use crate::config::{ChainConfig, GasPricesConfig};
+use crate::config::ChainConfig;
+use crate::gas_prices::{GasPricer, GasPricesConfig};
 
 fn environment() -> BlockEnvironment {
     let rules = ChainRules {
         chain_id: ChainConfig::default().chain_id(),
         sequencer_address: ContractAddress::from(1_u128),
         l1_da_mode: L1DataAvailabilityMode::Calldata,
-        prices: GasPricesConfig::default().prices(),
+        pricer: GasPricer::new(&GasPricesConfig::default()),
     };
     rules.genesis(BlockTimestamp(7))
 }

@@ -12,17 +12,14 @@ use starknet_api::block::{BlockHash, BlockNumber, BlockTimestamp};
 use tokio::task::JoinHandle;
 
 use super::ProductionError;
+use crate::gas_prices::BlockGasPrices;
+use crate::shared::Tip;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub enum Parent {
     /// In the chain store.
-    Committed {
-        /// The chain's head.
-        head: Head,
-        /// Its timestamp, where it was executed by this process.
-        timestamp: Option<BlockTimestamp>,
-    },
+    Committed(Tip),
     /// Being committed.
     Committing(Committing),
 }
@@ -34,6 +31,8 @@ pub struct Committing {
     pub number: BlockNumber,
     /// Its timestamp.
     pub timestamp: BlockTimestamp,
+    /// What gas costs in it.
+    pub prices: BlockGasPrices,
     /// Which executor closed it, and what that executor calls it.
     pub execution: Execution,
     /// Answers the new head, or `None` if shutdown came first.
@@ -58,7 +57,7 @@ impl Parent {
     /// Its number.
     pub fn number(&self) -> BlockNumber {
         match self {
-            Self::Committed { head, .. } => head.number,
+            Self::Committed(tip) => tip.head.number,
             Self::Committing(committing) => committing.number,
         }
     }
@@ -66,16 +65,24 @@ impl Parent {
     /// Its hash, once it has one.
     pub fn hash(&self) -> Option<BlockHash> {
         match self {
-            Self::Committed { head, .. } => Some(head.hash),
+            Self::Committed(tip) => Some(tip.head.hash),
             Self::Committing(_) => None,
         }
     }
 
-    /// Its timestamp, if it need not be looked up.
-    pub fn timestamp(&self) -> Option<BlockTimestamp> {
+    /// Its timestamp.
+    pub fn timestamp(&self) -> BlockTimestamp {
         match self {
-            Self::Committed { timestamp, .. } => *timestamp,
-            Self::Committing(committing) => Some(committing.timestamp),
+            Self::Committed(tip) => tip.timestamp,
+            Self::Committing(committing) => committing.timestamp,
+        }
+    }
+
+    /// What gas costs in it.
+    pub fn prices(&self) -> &BlockGasPrices {
+        match self {
+            Self::Committed(tip) => &tip.prices,
+            Self::Committing(committing) => &committing.prices,
         }
     }
 
@@ -99,13 +106,14 @@ impl Parent {
     /// Waits until it is committed; `None` if shutdown came first. Cancel-safe.
     pub async fn committed(&mut self) -> Result<Option<Head>, ProductionError> {
         match self {
-            Self::Committed { head, .. } => Ok(Some(*head)),
+            Self::Committed(tip) => Ok(Some(tip.head)),
             Self::Committing(committing) => {
                 let ended = (&mut committing.task).await;
                 let Some(head) = ended.map_err(ProductionError::CommitPanicked)?? else {
                     return Ok(None);
                 };
-                *self = Self::Committed { head, timestamp: Some(committing.timestamp) };
+                let Committing { timestamp, prices, .. } = *committing;
+                *self = Self::Committed(Tip { head, timestamp, prices });
                 Ok(Some(head))
             }
         }

@@ -206,7 +206,7 @@ impl ExecutorService for TestExecutor {
             store.block(selector).await.unwrap().unwrap()
         };
         let header = head.header;
-        let environment = BlockEnvironment {
+        let of_the_head = BlockEnvironment {
             number: header.block_number,
             timestamp: header.timestamp,
             sequencer_address: header.sequencer.0,
@@ -219,6 +219,10 @@ impl ExecutorService for TestExecutor {
             ),
             parent_hash: header.parent_hash,
             old_block: None,
+        };
+        let environment = match &at.pending {
+            Some(pending) => payload::decode("environment_json", &pending.environment_json)?,
+            None => of_the_head,
         };
         let verdict = blocking(move || {
             validate(&QueryContext::new(state, environment).unwrap(), &transaction)

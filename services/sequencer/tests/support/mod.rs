@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 mod executor;
+mod settler;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -24,10 +25,22 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 pub use executor::{Fault, TestExecutor};
+pub use settler::TestSettler;
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The status of a GET of an admin listener.
+pub async fn http_status(port: u16, path: &str) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The configuration of a sequencer whose stores are in `folder`.
