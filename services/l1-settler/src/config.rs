@@ -8,7 +8,7 @@ use sidereal_service::Secret;
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::config::{Problems, ServiceConfig};
-use sidereal_service::grpc::ListenConfig;
+use sidereal_service::grpc::{ConnectConfig, ListenConfig};
 
 use crate::fees::FeeBounds;
 
@@ -26,6 +26,8 @@ pub struct L1SettlerConfig {
     pub auth: AuthConfig,
     /// Where `sidereal.settlement.v1` is served.
     pub grpc: ListenConfig,
+    /// Where batches and proofs are.
+    pub proof_store: ConnectConfig,
     /// Ethereum.
     pub l1: L1Config,
     /// Who pays.
@@ -42,6 +44,7 @@ impl Default for L1SettlerConfig {
             admin: AdminConfig::on(9140),
             auth: AuthConfig::default(),
             grpc: ListenConfig::on(9040),
+            proof_store: ConnectConfig::to(9030),
             l1: L1Config::default(),
             account: AccountConfig::default(),
             database: DatabaseConfig::default(),
@@ -159,6 +162,7 @@ impl ServiceConfig for L1SettlerConfig {
         self.admin.validate("admin", problems);
         self.auth.validate("auth", problems);
         self.grpc.validate("grpc", &self.auth, problems);
+        self.proof_store.validate("proof_store", problems);
         let url = self.l1.url.expose();
         problems.require(
             "l1",

@@ -28,23 +28,31 @@
 
 mod account;
 mod batches;
+mod beacon;
 mod config;
 mod deploy;
 mod fees;
 mod grpc;
 mod l1;
+mod proof_store;
+mod record;
 mod service;
 mod settler;
 mod step;
 mod store;
+mod system;
 
 pub use account::{Account, AccountError};
 pub use batches::{Batches, BatchesError};
+pub use beacon::{BLOB_BYTES, Beacon, BeaconError, BeaconFailure, BlockIds};
 pub use config::{AccountConfig, DatabaseConfig, L1Config, L1SettlerConfig, SettlementConfig};
 pub use deploy::{DeployError, Deployed, Deployer, Deployment, Verifier};
 pub use fees::{FeeBounds, Prices, TooExpensive};
-pub use l1::{BadUrl, HeldState, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError};
-pub use service::{L1SettlerError, run};
+pub use l1::{BadUrl, HeldState, InForce, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError};
+pub use proof_store::ProofStoreBatches;
+pub use record::{DeploymentRecord, RecordError};
+pub use service::{L1SettlerError, run, run_over};
 pub use settler::{SettleError, Settlement, Settler};
 pub use step::Sent;
 pub use store::{Lease, SettlerStore, StoreError};
+pub use system::{pinned_hashes, verifier_key};

@@ -18,6 +18,7 @@ use crate::batches::Batches;
 use crate::config::L1SettlerConfig;
 use crate::grpc::SettlementGrpc;
 use crate::l1::{BadUrl, L1, L1Error};
+use crate::proof_store::ProofStoreBatches;
 use crate::settler::Settler;
 use crate::store::{SettlerStore, StoreError};
 
@@ -30,6 +31,9 @@ pub enum L1SettlerError {
     /// The listener of gRPC.
     #[error("serving gRPC failed")]
     Grpc(#[source] GrpcError),
+    /// The source of batches.
+    #[error("connecting to the proof store failed")]
+    ProofStore(#[source] GrpcError),
     /// The node's address.
     #[error("connecting to L1 failed")]
     Url(#[source] BadUrl),
@@ -55,8 +59,17 @@ pub enum L1SettlerError {
     },
 }
 
+/// Runs the settler over what the proof store has until shutdown.
+pub fn run(config: L1SettlerConfig, shutdown: Shutdown) -> ServiceFuture<L1SettlerError> {
+    Box::pin(async move {
+        let batches = ProofStoreBatches::new(&config.proof_store, &config.auth)
+            .map_err(L1SettlerError::ProofStore)?;
+        until_shutdown(config, Arc::new(batches), shutdown).await
+    })
+}
+
 /// Runs the settler over `batches` until shutdown.
-pub fn run(
+pub fn run_over(
     config: L1SettlerConfig,
     batches: Arc<dyn Batches>,
     shutdown: Shutdown,

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sidereal_l1_settler::{
     Account, Batches, BatchesError, DatabaseConfig, Deployed, Deployer, Deployment, HeldState, L1,
     L1SettlerConfig, L1SettlerError, L1Update, SettlementConfig, Settler, SettlerStore, Verifier,
-    run,
+    run_over,
 };
 use sidereal_os_aggregator::claims::{CircuitClaim, CircuitRoots, FinalClaims, circuit_hash};
 use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatedOutput};
@@ -231,7 +231,7 @@ impl World {
         let grpc_port = config.grpc.listen.port();
         let shutdown = Shutdown::new();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let task = runtime.spawn(run(config, self.batches.clone(), shutdown.clone()));
+        let task = runtime.spawn(run_over(config, self.batches.clone(), shutdown.clone()));
         Ok(Running { shutdown, task: Some(task), runtime: Some(runtime), grpc_port })
     }
 

@@ -10,9 +10,9 @@ use sidereal_bus::{Bus, BusError};
 use sidereal_object_store::{ObjectKey, ObjectStore};
 use sidereal_proto::aggregation::aggregation_service_server::AggregationService;
 use sidereal_proto::aggregation::{
-    Batch, GetBatchRequest, GetBatchResponse, GetStepRequest, GetStepResponse, ListBatchesRequest,
-    ListBatchesResponse, PutStepRequest, PutStepResponse, StepInfo, get_step_response,
-    put_step_request,
+    Batch, CutBatchRequest, CutBatchResponse, GetBatchRequest, GetBatchResponse, GetStepRequest,
+    GetStepResponse, ListBatchesRequest, ListBatchesResponse, PutStepRequest, PutStepResponse,
+    StepInfo, get_step_response, put_step_request,
 };
 use sidereal_proto::proofs::ProvingFigures;
 use sidereal_proto::{AGGREGATION_QUEUE, PROOF_CHUNK_BYTES};
@@ -147,6 +147,18 @@ impl AggregationService for AggregationGrpc {
             batches.push(self.batch(batch).await?);
         }
         Ok(Response::new(ListBatchesResponse { batches }))
+    }
+
+    async fn cut_batch(
+        &self,
+        request: Request<CutBatchRequest>,
+    ) -> Result<Response<CutBatchResponse>, Status> {
+        let first_block = request.into_inner().first_block;
+        if self.index.cut_batch(first_block).await.map_err(index_status)? {
+            tracing::warn!(first_block, "a batch was cut: L1 has settled another part of it");
+            self.planner.wake();
+        }
+        Ok(Response::new(CutBatchResponse {}))
     }
 }
 

@@ -59,6 +59,38 @@ impl ProofIndex {
         .map_err(failed("adding a batch to the index"))
     }
 
+    /// Lets the batch that holds `first`, if it does not begin with it, end before it, and forgets the batches behind.
+    /// Whether there was such a batch.
+    pub async fn cut_batch(&self, first: u64) -> Result<bool, IndexError> {
+        let first = number(first)?;
+        on_backend!(self, |pool| {
+            let cut = async {
+                let mut transaction = pool.begin().await?;
+                let held = sqlx::query(
+                    "SELECT 1 FROM batches WHERE first_block < $1 AND last_block >= $1",
+                )
+                .bind(first)
+                .fetch_optional(&mut *transaction)
+                .await?
+                .is_some();
+                if held {
+                    sqlx::query("DELETE FROM batches WHERE first_block >= $1")
+                        .bind(first)
+                        .execute(&mut *transaction)
+                        .await?;
+                    sqlx::query("UPDATE batches SET last_block = $1 - 1 WHERE last_block >= $1")
+                        .bind(first)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                transaction.commit().await?;
+                Ok::<bool, sqlx::Error>(held)
+            };
+            cut.await
+        })
+        .map_err(failed("cutting a batch"))
+    }
+
     /// The batch with the highest blocks.
     pub async fn last_batch(&self) -> Result<Option<StoredBatch>, IndexError> {
         let row: Option<BatchRow> = on_backend!(self, |pool| {
@@ -227,5 +259,25 @@ mod tests {
         assert_eq!(index.open_batches(10).await.unwrap(), all);
         index.insert_step(&step("last-1-4")).await.unwrap();
         assert_eq!(index.open_batches(10).await.unwrap(), all[1..]);
+    }
+
+    /// Pins down that a batch is cut only in its middle, and that what was behind it can be planned anew.
+    #[tokio::test]
+    async fn a_batch_is_cut_where_l1_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
+        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        for planned in [batch(1, 4), batch(5, 8), batch(9, 12), batch(13, 13)] {
+            index.insert_batch(&planned).await.unwrap();
+        }
+        for border in [1, 5, 13, 14, 99] {
+            assert!(!index.cut_batch(border).await.unwrap(), "{border}");
+        }
+        assert_eq!(index.batches(0, 10).await.unwrap().len(), 4);
+        assert!(index.cut_batch(7).await.unwrap());
+        assert_eq!(index.batches(0, 10).await.unwrap(), [batch(1, 4), batch(5, 6)]);
+        assert!(!index.cut_batch(7).await.unwrap());
+        index.insert_batch(&batch(7, 13)).await.unwrap();
+        assert_eq!(index.last_batch().await.unwrap(), Some(batch(7, 13)));
     }
 }
