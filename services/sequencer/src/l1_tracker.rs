@@ -12,7 +12,7 @@
 //! A contract that holds another block than this chain's cannot be helped from here: somebody else's chain is settled
 //! there, or this chain store is not the one that was proven. The sequencer is not ready as long as that is so.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError, StoredBlock};
@@ -24,7 +24,7 @@ use sidereal_service::grpc::{GrpcError, ServiceChannel, channel};
 use sidereal_service::{Latch, Pass, Readiness, Reconciler, Shutdown, Waker};
 use starknet_api::block::BlockNumber;
 use starknet_types_core::felt::Felt;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::config::L1SettlementConfig;
 use crate::gas_prices::{GasPricer, L1Prices};
@@ -127,6 +127,8 @@ struct Last {
     standing: Option<Standing>,
     /// Held while L1 diverges.
     alarm: Option<Latch>,
+    /// The settler was not there yet.
+    awaits: bool,
 }
 
 impl L1Tracker {
@@ -158,9 +160,31 @@ impl L1Tracker {
             async move {
                 let pass = tracker.pass().await;
                 metrics::gauge!("l1_tracker_up").set(f64::from(u8::from(pass.is_ok())));
-                pass
+                match pass {
+                    Err(error) if tracker.awaits(&error) => Ok(Pass::Done),
+                    pass => pass,
+                }
             }
         });
+    }
+
+    /// A settler that was not there yet may be one that starts later, when the contracts are deployed: that is said
+    /// once. One that has answered and does not any more is a failure.
+    fn awaits(&self, error: &TrackError) -> bool {
+        let TrackError::Settler { source, .. } = error else { return false };
+        let mut last = self.last();
+        if source.code() != Code::Unavailable || last.standing.is_some() {
+            return false;
+        }
+        if !std::mem::replace(&mut last.awaits, true) {
+            tracing::info!(url = self.url, "the settler does not answer yet");
+        }
+        true
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        // Nothing that holds it leaves it half changed.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn pass(&self) -> Result<Pass, TrackError> {
@@ -206,8 +230,7 @@ impl L1Tracker {
 
     /// Tells operators what has changed.
     fn say(&self, standing: Standing) {
-        // Nothing in here leaves it half changed.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         let diverges = matches!(standing, Standing::Diverges(_));
         metrics::gauge!("l1_diverges").set(f64::from(u8::from(diverges)));
         if !diverges && last.alarm.take().is_some() {
