@@ -16,8 +16,9 @@ use crate::l1::BadUrl;
 
 /// Bytes of a blob (EIP-4844).
 pub const BLOB_BYTES: usize = 131_072;
-/// Largest answer that is read: one blob, in hexadecimal, with room for what is around it.
-const MAX_ANSWER_BYTES: usize = 2 * BLOB_BYTES + (1 << 16);
+/// Largest answer that is read: one blob is asked for, but a node that does not know how to leave the others out may
+/// answer with all of a block, in hexadecimal. More than any fork allows.
+const MAX_ANSWER_BYTES: usize = 32 * (2 * BLOB_BYTES + 8);
 
 /// A node of Ethereum's consensus layer. Cheap to clone.
 #[derive(Clone)]
@@ -194,7 +195,6 @@ impl Beacon {
             )
             .await?
             .ok_or_else(missing)?;
-        // A node that knows no such filter answers with all of the block's blobs, up to the bound.
         let mut is_other = false;
         for text in &answer.data {
             let bytes = hex::decode(text)

@@ -3,6 +3,7 @@
 //! * [`dev`]: the whole chain in one process, on the embedded bus, SQLite and the file system.
 //! * [`load`]: sends transactions at a rate and says what became of them.
 //! * [`verify`]: walks the claims from a transaction to the proof of its block.
+//! * [`rebuild`]: the rollup's state from Ethereum alone.
 //! * [`jobs`]: the proving jobs, for the operator.
 //! * [`print`](mod@print): what the commands say.
 
@@ -15,7 +16,10 @@ pub mod account;
 pub mod artifacts;
 pub mod dev;
 pub mod jobs;
+pub mod l1;
 pub mod load;
 pub mod print;
+pub mod progress;
+pub mod rebuild;
 pub mod rpc;
 pub mod verify;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sidereal::print::OutputError;
-use sidereal::{CommandFuture, dev, jobs, load, verify};
+use sidereal::{CommandFuture, dev, jobs, load, rebuild, verify};
 use sidereal_service::config::ConfigArgs;
 use sidereal_service::{EXIT_SOFTWARE, launch_with};
 
@@ -27,6 +27,8 @@ enum Command {
     Load(load::LoadOptions),
     /// Walks the claims from a transaction to the proof of its block.
     Verify(verify::VerifyOptions),
+    /// Rebuilds the rollup's state from Ethereum's blobs and calldata alone, and checks its root.
+    Rebuild(rebuild::RebuildOptions),
     /// Lists proving jobs, and puts parked ones back.
     Jobs(jobs::JobsOptions),
     /// Runs the gateway alone.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Dev(options) => dev::main(options),
         Command::Load(options) => finish(load::command(options)),
         Command::Verify(options) => finish(verify::command(options)),
+        Command::Rebuild(options) => finish(rebuild::command(options)),
         Command::Jobs(options) => finish(jobs::command(options)),
         Command::Gateway(args) => launch_with("gateway", &args, sidereal_gateway::run),
         Command::Sequencer(args) => launch_with("sequencer", &args, sidereal_sequencer::run),

@@ -44,8 +44,10 @@ fn with_proof(change: impl FnOnce(&mut BlockProof)) -> Bundle {
 
 #[test]
 fn the_untouched_bundle_holds() {
-    let links = walk(&BUNDLE, &mut |_| {}).unwrap();
-    assert_eq!(links.len(), 5);
+    let walked = walk(&BUNDLE, &mut |_| {}).unwrap();
+    assert_eq!((walked.links.len(), walked.block), (5, 1));
+    let proof = BlockProof::decode(&BUNDLE.proof).unwrap();
+    assert_eq!(walked.output, proof.output);
 }
 
 /// A proof in the KZG form does not say what the state diff is, and StarknetOS takes the commitments as given: only the

@@ -5,13 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sidereal_block_prover::BlockProof;
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
 use super::VerifyOptions;
 use super::bundle::{Bundle, MAX_PART_BYTES};
-use super::walk::Link;
+use super::gather;
+use super::walk::{Link, Walked};
 use crate::rpc::Rpc;
 
 const POLL: Duration = Duration::from_secs(2);
@@ -30,7 +32,7 @@ pub async fn fetch(options: &VerifyOptions, hash: TransactionHash) -> anyhow::Re
     let (Some(number), Some(_)) = (receipt.block_number, receipt.block_hash) else {
         bail!("transaction {:#x} is not in a closed block yet; try again in a moment", hash.0);
     };
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
+    let http = client()?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(options.wait_s);
     let base = options.proofs.trim_end_matches('/');
     let proof = loop {
@@ -47,6 +49,38 @@ pub async fn fetch(options: &VerifyOptions, hash: TransactionHash) -> anyhow::Re
         .await?
         .with_context(|| format!("the proof store has no witness of block {number}"))?;
     Ok(Bundle { transaction_hash: hash, witness, proof })
+}
+
+/// What StarknetOS wrote for the blocks of a batch: for one by its verified proof, for the others as the proof store's
+/// unverified proofs claim.
+pub struct Outputs<'a> {
+    http: reqwest::Client,
+    base: String,
+    walked: &'a Walked,
+}
+
+impl<'a> Outputs<'a> {
+    pub fn new(proofs: &str, walked: &'a Walked) -> anyhow::Result<Self> {
+        Ok(Self { http: client()?, base: proofs.trim_end_matches('/').to_owned(), walked })
+    }
+}
+
+impl gather::Outputs for Outputs<'_> {
+    async fn output(&self, block: u64) -> anyhow::Result<Vec<Felt>> {
+        if block == self.walked.block {
+            return Ok(self.walked.output.clone());
+        }
+        let url = format!("{}/proofs/{block}/raw", self.base);
+        let bytes = download(&self.http, &url)
+            .await?
+            .with_context(|| format!("the proof store has no proof of block {block}"))?;
+        let decoded = tokio::task::spawn_blocking(move || BlockProof::decode(&bytes)).await?;
+        Ok(decoded.with_context(|| format!("the proof of block {block} cannot be read"))?.output)
+    }
+}
+
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(Duration::from_secs(120)).build()
 }
 
 /// `None` when the server says that there is nothing.

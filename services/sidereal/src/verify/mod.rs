@@ -4,21 +4,28 @@
 //! transaction ─hash─> block ─commitments─> header ─replay─> state diff, root ─equal─> OS output ─proof─> STARK
 //! ```
 //!
+//! With `--l1` it goes on from there to the state of the contract on Ethereum ([`settled`]).
+//!
 //! The walk itself ([`walk`]) needs the bundle and nothing else, and trusts nobody: not the sequencer, not
 //! the proof store. Only its axioms stay: the genesis state and the pinned program hashes.
 
 mod bundle;
 mod fetch;
+pub mod gather;
+pub mod settled;
 mod walk;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 pub use bundle::{Bundle, BundleError};
+use sidereal_service::Secret;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
-pub use walk::{BrokenLink, Link, walk};
+pub use walk::{BrokenLink, Link, Walked, walk};
 
+use crate::l1::{DEFAULT_RECORD, Rollup};
 use crate::print::OutputError;
 use crate::{CommandFuture, print};
 
@@ -37,10 +44,19 @@ pub struct VerifyOptions {
     /// Walks a saved bundle, without any connection.
     #[arg(long, conflicts_with_all = ["save"])]
     pub offline: Option<PathBuf>,
-    /// Saves what the walk needed, for `--offline`.
+    /// Saves what the walk needed, for `--offline`; not what `--l1` needs.
     #[arg(long)]
     pub save: Option<PathBuf>,
-    /// Waits at most this long for the proof to be there.
+    /// Goes on to the rollup's contract on Ethereum, which the deployment's record FILE names. What the contract holds
+    /// can only be asked for: this needs connections to Ethereum and to the proof store.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = DEFAULT_RECORD)]
+    #[arg(conflicts_with = "offline")]
+    pub l1: Option<PathBuf>,
+    /// JSON-RPC of Ethereum, in place of the one that the record names. Never printed.
+    #[arg(long, env = "SIDEREAL_L1_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = crate::l1::secret)]
+    pub l1_url: Option<Secret<String>>,
+    /// Waits at most this long for the proof to be there, and as long for the block to be settled.
     #[arg(long, default_value_t = 0)]
     pub wait_s: u64,
 }
@@ -77,11 +93,16 @@ async fn run(options: VerifyOptions) -> anyhow::Result<()> {
     })
     .await
     .context("the walk was cut off")?;
-    let links = links?;
+    let walked = links?;
     printed?;
+    let mut held = walked.links.len();
     if options.offline.is_none() {
         let link = fetch::compare_with_node(&options, &bundle).await?;
         print_link(&link)?;
+        held += 1;
+    }
+    if let Some(record) = &options.l1 {
+        held += walk_to_l1(&options, record, &walked).await?;
     }
     if let Some(path) = &options.save {
         bundle.save(path)?;
@@ -90,12 +111,47 @@ async fn run(options: VerifyOptions) -> anyhow::Result<()> {
             path.display()
         ))?;
     }
-    let held = links.len() + usize::from(options.offline.is_none());
     print::line(format_args!("verified: {held} links hold"))?;
     Ok(())
 }
 
-fn print_link(link: &Link) -> Result<(), OutputError> {
+/// Returns how many links there are.
+async fn walk_to_l1(
+    options: &VerifyOptions,
+    record: &std::path::Path,
+    walked: &Walked,
+) -> anyhow::Result<usize> {
+    let rollup = Rollup::open(record, options.l1_url.as_ref()).await?;
+    if rollup.record.chain_id != walked.chain_id.to_string() {
+        anyhow::bail!(
+            "the transaction is of chain {}, and {} is of chain {}",
+            walked.chain_id,
+            record.display(),
+            rollup.record.chain_id
+        );
+    }
+    let pins = gather::pins(&walked.chain_id)?;
+    let outputs = fetch::Outputs::new(&options.proofs, walked)?;
+    let wait = Duration::from_secs(options.wait_s);
+    let evidence = gather::gather(&rollup, walked.block, wait, &outputs).await?;
+    let block = walked.block;
+    let (links, printed) = tokio::task::spawn_blocking(move || {
+        let mut printed = Ok(());
+        let links = settled::walk(&evidence, block, &pins, &mut |link| {
+            if printed.is_ok() {
+                printed = print_link(link);
+            }
+        });
+        (links, printed)
+    })
+    .await
+    .context("the walk was cut off")?;
+    let links = links?;
+    printed?;
+    Ok(links.len())
+}
+
+fn print_link(link: impl std::fmt::Display) -> Result<(), OutputError> {
     print::line(format_args!("  \u{2713} {link}"))
 }
 

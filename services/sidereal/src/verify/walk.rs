@@ -10,6 +10,7 @@ use sidereal_execution::transaction::TransactionError;
 use sidereal_execution::witness::{BlockWitness, WitnessError, WitnessLimits};
 use sidereal_starknet_os::{CheckError, Committed, OsOutput, OutputError, PROGRAM_HASH};
 use starknet_api::StarknetApiError;
+use starknet_api::core::ChainId;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
@@ -68,6 +69,19 @@ impl fmt::Display for Link {
     }
 }
 
+/// Where a walk arrived.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// The links that hold: all.
+    pub links: Vec<Link>,
+    /// The block.
+    pub block: u64,
+    /// The chain that it is of.
+    pub chain_id: ChainId,
+    /// What StarknetOS wrote for it, by the proof.
+    pub output: Vec<Felt>,
+}
+
 /// The link that does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenLink {
@@ -101,7 +115,7 @@ pub enum BrokenLink {
 
 /// Walks all links of a bundle in order, tells each that holds to `report`, and stops at the first that
 /// does not. Takes seconds: it replays the block and verifies the STARK proof.
-pub fn walk(bundle: &Bundle, report: &mut dyn FnMut(&Link)) -> Result<Vec<Link>, BrokenLink> {
+pub fn walk(bundle: &Bundle, report: &mut dyn FnMut(&Link)) -> Result<Walked, BrokenLink> {
     let mut links = Vec::new();
     let mut holds = |link: Link| {
         report(&link);
@@ -121,7 +135,12 @@ pub fn walk(bundle: &Bundle, report: &mut dyn FnMut(&Link)) -> Result<Vec<Link>,
     program_link(run.program_hash)?;
     holds(Link::Proof { bits: MIN_SECURITY_BITS, bytes: bundle.proof.len() });
     holds(output_link(&run, &witness)?);
-    Ok(links)
+    Ok(Walked {
+        links,
+        block: witness.environment.number.0,
+        chain_id: witness.environment.chain_id,
+        output: run.output,
+    })
 }
 
 fn transaction_link(witness: &BlockWitness, hash: TransactionHash) -> Result<Link, BrokenLink> {

@@ -1,0 +1,129 @@
+//! Getting from L1, and from the proof store, what the links to L1's state are checked on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sidereal_final_proof::VerificationKey;
+use sidereal_l1_settler::{HeldState, InForce, L1Block, L1Update, pinned_hashes, verifier_key};
+use starknet_api::core::ChainId;
+use starknet_types_core::felt::Felt;
+
+use super::settled::{ContractFacts, Evidence, Pins, blocks_of};
+use crate::l1::{Rollup, pages};
+use crate::progress::Progress;
+
+const POLL: Duration = Duration::from_secs(4);
+
+/// What this release demands of the rollup of that chain.
+pub fn pins(chain_id: &ChainId) -> anyhow::Result<Pins> {
+    let hashes = pinned_hashes(chain_id).context("the chain's id is none of StarknetOS")?;
+    Ok(Pins { hashes, last_circuit: VerificationKey::ETHEREUM })
+}
+
+/// Who tells what StarknetOS wrote for a block. It need not be true: what is not, does not hash to what L1 has.
+pub trait Outputs: Sync {
+    fn output(&self, block: u64) -> impl Future<Output = anyhow::Result<Vec<Felt>>> + Send;
+}
+
+/// Finds the update that settled `block`, waiting for it at most `wait`, and everything about it.
+pub async fn gather(
+    rollup: &Rollup,
+    block: u64,
+    wait: Duration,
+    outputs_of: &impl Outputs,
+) -> anyhow::Result<Evidence> {
+    let Rollup { record, l1 } = rollup;
+    let (head, held) = until_settled(rollup, block, wait).await?;
+    let (update, in_force) = find(rollup, block, &head).await?;
+
+    let mut progress = Progress::new();
+    let mut outputs = Vec::new();
+    let (first, last) = blocks_of(&update);
+    for number in first..=last {
+        progress.tell(format_args!("reading the proofs of blocks {first} to {last}: {number}"))?;
+        outputs.push(outputs_of.output(number).await?);
+    }
+    progress.clear()?;
+
+    let receipt = l1.receipt(update.transaction).await?;
+    let succeeded = receipt.is_some_and(|receipt| {
+        receipt.status()
+            && receipt.block_hash == Some(update.block_hash)
+            && receipt.block_number == Some(update.block)
+    });
+    let address = record.rollup_core;
+    let system = l1.proof_system(address, head.hash).await?;
+    let mut our_verifiers = BTreeSet::new();
+    let verifiers = in_force.iter().map(|it| it.system.verifier).chain([system.verifier]);
+    for verifier in verifiers.collect::<BTreeSet<_>>() {
+        if l1.is_our_verifier(verifier, &verifier_key(), head.hash).await? {
+            our_verifiers.insert(verifier);
+        }
+    }
+    let contract = ContractFacts {
+        address,
+        head: head.number,
+        succeeded,
+        has_our_code: l1.has_our_code(address, head.hash).await?,
+        in_force,
+        system,
+        our_verifiers,
+        held,
+    };
+    Ok(Evidence { update, outputs, contract })
+}
+
+async fn until_settled(
+    rollup: &Rollup,
+    block: u64,
+    wait: Duration,
+) -> anyhow::Result<(L1Block, HeldState)> {
+    let Rollup { record, l1 } = rollup;
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut progress = Progress::new();
+    loop {
+        let head = l1.head().await?;
+        let held = l1.held(record.rollup_core, head.hash).await?;
+        if held.block_number >= block {
+            progress.clear()?;
+            return Ok((head, held));
+        }
+        if tokio::time::Instant::now() >= deadline {
+            bail!(
+                "block {block} is not settled yet: the contract on L1 holds block {}, {} before it; --wait-s waits",
+                held.block_number,
+                block - held.block_number
+            );
+        }
+        progress.tell(format_args!("waiting: the contract holds block {}", held.block_number))?;
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The update over `block`, and the proof systems up to `head`.
+async fn find(
+    rollup: &Rollup,
+    block: u64,
+    head: &L1Block,
+) -> anyhow::Result<(L1Update, Vec<InForce>)> {
+    let Rollup { record, l1 } = rollup;
+    let mut progress = Progress::new();
+    let (mut update, mut in_force) = (None, Vec::new());
+    for (from, to) in pages(record.l1_block, head.number) {
+        progress.tell(format_args!("searching L1's blocks {from} to {to} of {}", head.number))?;
+        in_force.extend(l1.proof_systems(record.rollup_core, from, to).await?);
+        if update.is_none() {
+            let updates = l1.updates(record.rollup_core, from, to).await?;
+            update = updates.into_iter().find(|update| {
+                let (first, last) = blocks_of(update);
+                (first..=last).contains(&block)
+            });
+        }
+    }
+    progress.clear()?;
+    let update = update.with_context(|| {
+        format!("the contract says that block {block} is settled, and no update on L1 is over it")
+    })?;
+    Ok((update, in_force))
+}
