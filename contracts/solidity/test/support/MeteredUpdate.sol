@@ -18,10 +18,23 @@ contract MeteredUpdate {
     function execution(address called, bytes calldata data) external returns (uint256 gas) {
         assert(called.code.length > 0);
         bytes memory input = data;
+        bool success;
         uint256 before = gasleft();
-        (bool success, bytes memory answer) = called.call(input);
+        // Solidity's own call would copy its input, and take gas for that here.
+        assembly ("memory-safe") {
+            success := call(gas(), called, 0, add(input, 0x20), mload(input), 0, 0)
+        }
         gas = before - gasleft();
-        if (!success) revert Failed(answer);
+        if (!success) {
+            bytes memory reason;
+            assembly ("memory-safe") {
+                reason := mload(0x40)
+                mstore(0x40, add(reason, add(0x20, returndatasize())))
+                mstore(reason, returndatasize())
+                returndatacopy(add(reason, 0x20), 0, returndatasize())
+            }
+            revert Failed(reason);
+        }
     }
 
     /// Gas of checking the transaction's blobs against an output, and of computing the statement of its proof.
