@@ -178,10 +178,11 @@ fn print_updates(rows: &[Row], verifier: &VerifierGas) {
     line("  a block", rows, |row| per(row.state.blob_gas(), row.blocks));
     line("  a transfer", rows, |row| per(row.state.blob_gas(), row.transfers));
     println!("\n  A transaction has {TRANSACTION_CAP} gas (EIP-7825).");
-    println!(
-        "  '2 real' are the blocks of the proof. In the others each transfer is between two accounts of its own,"
-    );
-    println!(
-        "  {TRANSFERS} a block, which the rollup has seen before; blocks were not executed, proofs not made."
-    );
+    for line in [
+        "'2 real' are the blocks of the proof. In the others each transfer is between two accounts of its own, which",
+        "the rollup has seen before; these blocks were not executed, their proofs not made, and an empty contract answered",
+        "for the verifier. The phases are all of the deployed verifier but for its call.",
+    ] {
+        println!("  {line}");
+    }
 }
