@@ -32,6 +32,11 @@ pub fn contracts() -> anyhow::Result<PathBuf> {
     existing(cache()?.join("contracts"), "run scripts/setup")
 }
 
+/// Anvil.
+pub fn anvil() -> anyhow::Result<PathBuf> {
+    existing(cache()?.join("bin/anvil"), "run scripts/setup")
+}
+
 /// Node.js.
 pub fn node() -> anyhow::Result<PathBuf> {
     existing(cache()?.join("node/node_modules/node/bin/node"), "run scripts/setup --tests")

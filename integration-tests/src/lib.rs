@@ -3,6 +3,7 @@
 //! * [`stack`]: the stack in one process, or as separate processes on NATS and PostgreSQL.
 //! * [`clients`]: starknet.js and starknet.py, behind a proxy that holds every request and response against
 //!   Starknet's OpenRPC files.
+//! * [`settlement`]: L1, and settlers as processes.
 //! * [`load`]: transfers that go on through failures, and the check that each was executed exactly once.
 //! * [`process`], [`postgres`], [`poll`], [`ports`], [`rpc`]: what those stand on.
 //!
@@ -19,5 +20,6 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod rpc;
+pub mod settlement;
 pub mod stack;
 pub mod workspace;

@@ -77,6 +77,9 @@ pub struct StackOptions {
     pub block_ms: u64,
     /// Whether a prover runs. Proofs take most of the machine; what is not about them goes without.
     pub prover: bool,
+    /// Whether the chain is one that settles: blocks are aggregated two by two, and the sequencer asks a settler at
+    /// [`SeparateStack::settler_port`] what L1 holds.
+    pub settles: bool,
 }
 
 /// Ports of one service.
@@ -104,6 +107,9 @@ pub struct SeparateStack {
     rpc: Rpc,
     endpoint: String,
     proofs: String,
+    /// What settlers stand on.
+    settler_port: u16,
+    proof_store_grpc: u16,
     options: StackOptions,
 }
 
@@ -132,6 +138,7 @@ impl SeparateStack {
             executor: of(Service::Executor)?,
             gateway: of(Service::Gateway)?,
             proof_store: of(Service::ProofStore)?,
+            settler_port: free_port()?,
             options,
         };
         let sidereal = installed::sidereal()?;
@@ -153,7 +160,19 @@ impl SeparateStack {
         let endpoint = format!("http://127.0.0.1:{}/rpc/v0_10", configuration.gateway.http);
         let proofs = format!("http://127.0.0.1:{}", configuration.proof_store.http);
         let rpc = Rpc::new(&endpoint)?;
-        let mut stack = Self { services, nats, postgres, rpc, endpoint, proofs, options };
+        let settler_port = configuration.settler_port;
+        let proof_store_grpc = configuration.proof_store.grpc;
+        let mut stack = Self {
+            services,
+            nats,
+            postgres,
+            rpc,
+            endpoint,
+            proofs,
+            settler_port,
+            proof_store_grpc,
+            options,
+        };
         for service in stack.expected() {
             stack.start_service(service)?;
         }
@@ -229,6 +248,16 @@ impl SeparateStack {
     pub fn rpc(&self) -> &Rpc {
         &self.rpc
     }
+
+    /// Where the sequencer expects the settler's gRPC.
+    pub fn settler_port(&self) -> u16 {
+        self.settler_port
+    }
+
+    /// The proof store's gRPC, for settlers.
+    pub fn proof_store_grpc(&self) -> u16 {
+        self.proof_store_grpc
+    }
 }
 
 /// What the configuration files of the services have in common.
@@ -243,6 +272,7 @@ struct Configuration {
     executor: Ports,
     gateway: Ports,
     proof_store: Ports,
+    settler_port: u16,
     options: StackOptions,
 }
 
@@ -281,6 +311,8 @@ impl Configuration {
                 ),
                 format!("[block]\nclose_after_ms = {}\n", self.options.block_ms),
                 format!("[executors]\nurls = [\"http://127.0.0.1:{}\"]\n", self.executor.grpc),
+                format!("[l1_settlement]\nenabled = {}\npoll_ms = 500\n", self.options.settles),
+                to("l1_settlement.settler", self.settler_port),
             ],
             Service::Executor => vec![
                 admin,
@@ -297,6 +329,10 @@ impl Configuration {
                 bus,
                 format!("[http]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
                 format!("[database]\nurl = \"{}\"\n", self.proofs_database),
+                format!(
+                    "[aggregation]\nenabled = {}\nmin_blocks = 2\nmax_blocks = 2\n",
+                    self.options.settles
+                ),
             ],
             Service::ProverWorker => {
                 vec![admin, object_store, bus, to("proof_store", self.proof_store.grpc)]
@@ -398,8 +434,8 @@ pub struct DevStack {
 impl DevStack {
     /// Starts it on free ports, with its data in the workspace, and waits until it answers.
     pub async fn start(workspace: &Workspace) -> anyhow::Result<Self> {
-        // JSON-RPC first, the proof store's HTTP sixth.
-        let base = free_ports(7)?;
+        // JSON-RPC first, the proof store's HTTP sixth, L1 ninth.
+        let base = free_ports(9)?;
         let data = workspace.folder("data")?;
         let mut process = Process::new(
             "dev",
@@ -416,6 +452,9 @@ impl DevStack {
                 &SEED.to_string(),
                 "--block-time-ms",
                 "1000",
+                // The contracts are deployed and a settler looks at them, but nothing is aggregated: that takes minutes.
+                "--aggregate",
+                "0",
                 "--log",
                 "info",
             ],

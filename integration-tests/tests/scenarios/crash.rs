@@ -15,7 +15,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// A stack without a prover and with short blocks, so that a failure meets one that is open.
 pub async fn boot(workspace: &Workspace) -> anyhow::Result<SeparateStack> {
-    SeparateStack::start(workspace, StackOptions { block_ms: 700, prover: false }).await
+    SeparateStack::start(workspace, StackOptions { block_ms: 700, prover: false, settles: false })
+        .await
 }
 
 /// Runs load, lets `fail` do its work `times` times in the middle of it, and checks what became of every transaction.

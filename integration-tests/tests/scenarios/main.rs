@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod one_process;
 mod separate_processes;
+mod settled_on_l1;
 mod specification;
 
 mod executor_killed;

@@ -12,7 +12,7 @@ const DOWN: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn a_killed_proof_store_loses_no_proof() -> anyhow::Result<()> {
     within("proof-store-killed", async |workspace| {
-        let options = StackOptions { block_ms: 4_000, prover: true };
+        let options = StackOptions { block_ms: 4_000, prover: true, settles: false };
         let mut stack = SeparateStack::start(workspace, options).await?;
         let accounts = stack.accounts().await?;
         // The events of the first blocks meet no planner.

@@ -13,7 +13,7 @@ const INTO_THE_PROOF: Duration = Duration::from_secs(12);
 #[tokio::test]
 async fn a_killed_prover_worker_loses_no_proof() -> anyhow::Result<()> {
     within("prover-worker-killed", async |workspace| {
-        let options = StackOptions { block_ms: 4_000, prover: true };
+        let options = StackOptions { block_ms: 4_000, prover: true, settles: false };
         let mut stack = SeparateStack::start(workspace, options).await?;
         let accounts = stack.accounts().await?;
         let mut load = Load::start(

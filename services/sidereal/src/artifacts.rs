@@ -10,8 +10,14 @@ fn cache_folder() -> anyhow::Result<PathBuf> {
         return Ok(PathBuf::from(folder));
     }
     let home = std::env::var_os("HOME")
-        .context("neither SIDEREAL_CACHE nor HOME says where the compiled contracts are")?;
+        .context("neither SIDEREAL_CACHE nor HOME says where the set-up has put things")?;
     Ok(PathBuf::from(home).join(".cache/sidereal"))
+}
+
+/// Anvil: the one that the set-up installed, or one of the path.
+pub fn anvil() -> anyhow::Result<PathBuf> {
+    let installed = cache_folder()?.join("bin/anvil");
+    Ok(if installed.exists() { installed } else { PathBuf::from("anvil") })
 }
 
 /// The folder with `<name>.sierra.json` and `<name>.casm.json` of this project's contracts.

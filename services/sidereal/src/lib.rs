@@ -4,6 +4,7 @@
 //! * [`load`]: sends transactions at a rate and says what became of them.
 //! * [`verify`]: walks the claims from a transaction to the proof of its block.
 //! * [`rebuild`]: the rollup's state from Ethereum alone.
+//! * [`deploy_l1`]: puts the contracts of a rollup on L1.
 //! * [`jobs`]: the proving jobs, for the operator.
 //! * [`print`](mod@print): what the commands say.
 
@@ -14,6 +15,7 @@ pub type CommandFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>
 
 pub mod account;
 pub mod artifacts;
+pub mod deploy_l1;
 pub mod dev;
 pub mod jobs;
 pub mod l1;

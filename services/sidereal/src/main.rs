@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sidereal::print::OutputError;
-use sidereal::{CommandFuture, dev, jobs, load, rebuild, verify};
+use sidereal::{CommandFuture, deploy_l1, dev, jobs, load, rebuild, verify};
 use sidereal_service::config::ConfigArgs;
 use sidereal_service::{EXIT_SOFTWARE, launch_with};
 
@@ -31,6 +31,8 @@ enum Command {
     Rebuild(rebuild::RebuildOptions),
     /// Lists proving jobs, and puts parked ones back.
     Jobs(jobs::JobsOptions),
+    /// Puts the contracts of a running rollup on L1.
+    DeployL1(deploy_l1::DeployL1Options),
     /// Runs the gateway alone.
     Gateway(ConfigArgs),
     /// Runs the sequencer alone.
@@ -41,6 +43,8 @@ enum Command {
     ProverWorker(ConfigArgs),
     /// Runs the proof store alone.
     ProofStore(ConfigArgs),
+    /// Runs the settler alone.
+    L1Settler(ConfigArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => finish(verify::command(options)),
         Command::Rebuild(options) => finish(rebuild::command(options)),
         Command::Jobs(options) => finish(jobs::command(options)),
+        Command::DeployL1(options) => finish(deploy_l1::command(options)),
         Command::Gateway(args) => launch_with("gateway", &args, sidereal_gateway::run),
         Command::Sequencer(args) => launch_with("sequencer", &args, sidereal_sequencer::run),
         Command::Executor(args) => launch_with("executor", &args, sidereal_executor::run),
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
             launch_with("prover-worker", &args, sidereal_prover_worker::run)
         }
         Command::ProofStore(args) => launch_with("proof-store", &args, sidereal_proof_store::run),
+        Command::L1Settler(args) => launch_with("l1-settler", &args, sidereal_l1_settler::run),
     }
 }
 

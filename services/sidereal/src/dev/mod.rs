@@ -3,6 +3,7 @@
 //! It starts the same `run` functions that production starts one a container, with the embedded bus, SQLite
 //! and the file system; they speak gRPC over loopback here, too. What it adds is what people look at.
 
+mod l1;
 mod topology;
 mod view;
 
@@ -13,17 +14,23 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use sidereal_execution::genesis::{account_address, dev_keys};
+use sidereal_l1_settler::L1SettlerConfig;
 use sidereal_service::telemetry::{self, TelemetryConfig};
-use sidereal_service::{EXIT_SOFTWARE, Shutdown, error_chain};
+use sidereal_service::{EXIT_SOFTWARE, Secret, ServiceFuture, Shutdown, error_chain};
 use starknet_api::core::ChainId;
+use tokio::sync::mpsc;
 
+use self::l1::DevL1;
 use self::topology::{Ports, Topology, accounts_file};
+use crate::deploy_l1::secret;
 use crate::load::{AccountsFile, FundedAccount, Kind, LoadOptions};
 use crate::print::{self, OutputError};
 use crate::rpc::Rpc;
 
 /// How long the services may take until JSON-RPC answers. A first start compiles the genesis classes.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
+/// Blocks that are aggregated into one proof, at the most, where it is settled.
+const DEFAULT_AGGREGATED_BLOCKS: u64 = 8;
 /// How long work in hand may take to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -33,7 +40,7 @@ pub struct DevOptions {
     /// Folder of the chain; a second start goes on where the first ended.
     #[arg(long, default_value = "sidereal-data")]
     pub data_dir: PathBuf,
-    /// JSON-RPC listens on this port of loopback, the other services on the next six.
+    /// JSON-RPC listens on this port of loopback, the other services on the next eight.
     #[arg(long, default_value_t = 9545, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     pub base_port: u16,
     /// The chain's id; transactions are signed for it.
@@ -57,9 +64,23 @@ pub struct DevOptions {
     /// Prover workers in this process; each proof takes about 10 GB of memory. 0: blocks wait for a proof.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub workers: u32,
-    /// Aggregates so many blocks at a time into one proof; each step takes up to 16 GB of memory. 0: none.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=64))]
-    pub aggregate: u64,
+    /// Most blocks that are aggregated into one proof; each step takes up to 16 GB of memory. 0: none. Without the
+    /// option 8, and none with `--no-l1`.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=64))]
+    pub aggregate: Option<u64>,
+    /// Proven blocks wait so long for more that are aggregated with them.
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub aggregate_wait_s: u64,
+    /// Settles on this chain (JSON-RPC), and not on an Anvil that is started here. The key of the account that pays is in
+    /// SIDEREAL_ACCOUNT_PRIVATE_KEY.
+    #[arg(long, env = "SIDEREAL_L1_URL", hide_env_values = true, value_parser = secret)]
+    pub l1: Option<Secret<String>>,
+    /// Blocks of the chain of `--l1` on top of an update after which it counts as settled.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub l1_depth: u64,
+    /// Settles nowhere.
+    #[arg(long, conflicts_with = "l1")]
+    pub no_l1: bool,
     /// Transactions pay for their data as blobs, and not as calldata.
     #[arg(long)]
     pub blobs: bool,
@@ -75,6 +96,33 @@ pub struct DevOptions {
     /// Log lines that are written to standard error (a filter of `tracing`).
     #[arg(long, default_value = "warn")]
     pub log: String,
+}
+
+/// Where a dev chain settles.
+#[derive(Clone, Copy, Debug)]
+pub enum L1Choice<'a> {
+    /// On an Anvil that it starts.
+    Anvil,
+    /// On a chain that is there.
+    Url(&'a Secret<String>),
+    /// Nowhere.
+    None,
+}
+
+impl DevOptions {
+    fn l1_choice(&self) -> L1Choice<'_> {
+        match &self.l1 {
+            _ if self.no_l1 => L1Choice::None,
+            Some(url) => L1Choice::Url(url),
+            None => L1Choice::Anvil,
+        }
+    }
+
+    /// Most blocks that are aggregated into one proof; none when nothing is aggregated.
+    fn aggregated_blocks(&self) -> Option<u64> {
+        let default = if self.no_l1 { 0 } else { DEFAULT_AGGREGATED_BLOCKS };
+        Some(self.aggregate.unwrap_or(default)).filter(|blocks| *blocks > 0)
+    }
 }
 
 /// How contracts are run.
@@ -145,13 +193,22 @@ async fn run(options: DevOptions) -> anyhow::Result<()> {
 
     // That nobody reads it is found out again below, when there is something to end.
     let _ = print::line(format_args!("starting a chain in {} ...", options.data_dir.display()));
-    let failures = start(Topology::new(&options, contracts), &shutdown);
+    let mut starter = Starter::new(shutdown.clone());
+    starter.chain(Topology::new(&options, contracts));
     let ready = tokio::select! {
-        ready = answers(ports) => ready,
-        () = shutdown.triggered() => Ok(()),
+        ready = async { answers(ports).await?; DevL1::start(&options, ports).await } => ready,
+        () = shutdown.triggered() => Ok(None),
+    };
+    let (ready, mut l1) = match ready {
+        Ok(l1) => (Ok(()), l1),
+        Err(error) => (Err(error), None),
     };
     if ready.is_ok() && !shutdown.is_triggered() {
-        if print_welcome(&options, ports, &file).is_err() {
+        if let Some(l1) = &l1 {
+            starter.settler(l1.settler(&options, ports));
+            shutdown.spawn("settlement view", view::settlement(ports, shutdown.clone()));
+        }
+        if print_welcome(&options, ports, &file, l1.as_ref()).is_err() {
             // Whoever reads the lines is who runs the chain.
             shutdown.trigger();
         }
@@ -160,52 +217,78 @@ async fn run(options: DevOptions) -> anyhow::Result<()> {
         if options.load {
             shutdown.spawn("load", load(options.clone(), ports, shutdown.clone()));
         }
-        shutdown.triggered().await;
+        match &mut l1 {
+            Some(l1) => l1::watch(l1, &shutdown).await,
+            None => shutdown.triggered().await,
+        }
         // The reader may be what has gone away.
         let _ = print::line("ending; a second signal ends at once");
     }
     shutdown.trigger();
-    shutdown.drained(DRAIN_DEADLINE).await?;
-    ready?;
-    let mut failures = failures;
-    failures.close();
-    match failures.recv().await {
-        Some(failure) => bail!(failure),
-        None => Ok(()),
+    let drained = shutdown.drained(DRAIN_DEADLINE).await;
+    if let Some(l1) = l1 {
+        l1.stop().await;
     }
+    drained?;
+    ready?;
+    starter.failure().map_or(Ok(()), |failure| bail!(failure))
 }
 
-/// Starts every service. One that fails ends the chain, and its failure can be received.
-fn start(topology: Topology, shutdown: &Shutdown) -> tokio::sync::mpsc::Receiver<String> {
-    let (failed, failures) = tokio::sync::mpsc::channel(64);
-    macro_rules! service {
-        ($name:expr, $run:path, $config:expr) => {{
-            let (failed, stop) = (failed.clone(), shutdown.clone());
-            let running = $run($config, shutdown.clone());
-            shutdown.spawn($name, async move {
-                if let Err(error) = running.await {
-                    let failure = format!("the {} failed: {}", $name, error_chain(&error));
-                    eprintln!("{failure}");
-                    // A full channel holds failures enough.
-                    let _ = failed.try_send(failure);
-                    stop.trigger();
-                }
-            });
-        }};
+/// Starts services. One that fails ends the chain, and its failure is kept.
+struct Starter {
+    shutdown: Shutdown,
+    failed: mpsc::Sender<String>,
+    failures: mpsc::Receiver<String>,
+}
+
+impl Starter {
+    fn new(shutdown: Shutdown) -> Self {
+        let (failed, failures) = mpsc::channel(64);
+        Self { shutdown, failed, failures }
     }
-    service!("sequencer", sidereal_sequencer::run, topology.sequencer);
-    service!("executor", sidereal_executor::run, topology.executor);
-    service!("gateway", sidereal_gateway::run, topology.gateway);
-    service!("proof store", sidereal_proof_store::run, topology.proof_store);
-    for worker in topology.workers {
-        service!("prover worker", sidereal_prover_worker::run, worker);
+
+    /// Everything but the settler.
+    fn chain(&self, topology: Topology) {
+        self.start("sequencer", sidereal_sequencer::run, topology.sequencer);
+        self.start("executor", sidereal_executor::run, topology.executor);
+        self.start("gateway", sidereal_gateway::run, topology.gateway);
+        self.start("proof store", sidereal_proof_store::run, topology.proof_store);
+        for worker in topology.workers {
+            self.start("prover worker", sidereal_prover_worker::run, worker);
+        }
     }
-    failures
+
+    /// The settler, for which the contracts have to be on L1.
+    fn settler(&self, config: L1SettlerConfig) {
+        self.start("L1 settler", sidereal_l1_settler::run, config);
+    }
+
+    fn start<C, E>(&self, name: &'static str, run: fn(C, Shutdown) -> ServiceFuture<E>, config: C)
+    where
+        E: std::error::Error + Send + 'static,
+    {
+        let (failed, stop) = (self.failed.clone(), self.shutdown.clone());
+        let running = run(config, self.shutdown.clone());
+        self.shutdown.spawn(name, async move {
+            if let Err(error) = running.await {
+                let failure = format!("the {name} failed: {}", error_chain(&error));
+                eprintln!("{failure}");
+                // A full channel holds failures enough.
+                let _ = failed.try_send(failure);
+                stop.trigger();
+            }
+        });
+    }
+
+    /// The first failure, if there was one.
+    fn failure(&mut self) -> Option<String> {
+        self.failures.try_recv().ok()
+    }
 }
 
 /// Waits until JSON-RPC answers with a block.
 async fn answers(ports: Ports) -> anyhow::Result<()> {
-    let rpc = Rpc::new(format!("http://127.0.0.1:{}/rpc/v0_10", ports.rpc()));
+    let rpc = Rpc::new(ports.rpc_url());
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     loop {
         match rpc.call::<Value>("starknet_blockNumber", json!([])).await {
@@ -249,12 +332,13 @@ fn print_welcome(
     options: &DevOptions,
     ports: Ports,
     file: &AccountsFile,
+    l1: Option<&DevL1>,
 ) -> Result<(), OutputError> {
     print::line(format_args!(
         "\nchain {} is running ({} execution)",
         options.chain_id, options.execution
     ))?;
-    print::line(format_args!("  JSON-RPC      http://127.0.0.1:{}/rpc/v0_10", ports.rpc()))?;
+    print::line(format_args!("  JSON-RPC      {}", ports.rpc_url()))?;
     print::line(format_args!(
         "  gRPC          http://127.0.0.1:{}  (sidereal.gateway.v1)",
         ports.gateway()
@@ -267,6 +351,16 @@ fn print_welcome(
         "  probes        http://127.0.0.1:{}/ready, /metrics",
         ports.admin()
     ))?;
+    match l1 {
+        Some(l1) => {
+            let url = l1.record.l1_url.as_deref().unwrap_or("the chain of --l1");
+            print::line(format_args!(
+                "  L1            {url}  RollupCore {}",
+                l1.record.rollup_core
+            ))?;
+        }
+        None => print::line("  L1            none: blocks are proven, and settled nowhere")?,
+    }
     print::line(format_args!(
         "\nfunded accounts (keys for development only; all in {}):",
         accounts_file(&options.data_dir).display()
@@ -284,7 +378,7 @@ fn print_welcome(
 /// The chain's own load. It ends with the chain, and says what became of it.
 async fn load(options: DevOptions, ports: Ports, shutdown: Shutdown) {
     let load = LoadOptions {
-        rpc: format!("http://127.0.0.1:{}/rpc/v0_10", ports.rpc()),
+        rpc: ports.rpc_url(),
         accounts: accounts_file(&options.data_dir),
         kind: Kind::Transfers,
         rate: options.load_rate,

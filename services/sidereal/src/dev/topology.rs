@@ -10,6 +10,7 @@ use sidereal_object_store::ObjectStoreConfig;
 use sidereal_proof_store::ProofStoreConfig;
 use sidereal_prover_worker::ProverWorkerConfig;
 use sidereal_sequencer::SequencerConfig;
+use sidereal_sequencer::gas_prices::GasPriceSource;
 use sidereal_service::admin::AdminConfig;
 use sidereal_service::grpc::{ConnectConfig, ListenConfig};
 
@@ -53,6 +54,19 @@ impl Ports {
     /// Probes and metrics of the whole process.
     pub fn admin(self) -> u16 {
         self.base + 6
+    }
+    /// `sidereal.settlement.v1`.
+    pub fn settler(self) -> u16 {
+        self.base + 7
+    }
+    /// JSON-RPC of L1, when that is an Anvil of the chain's own.
+    pub fn l1(self) -> u16 {
+        self.base + 8
+    }
+
+    /// Where wallets connect.
+    pub fn rpc_url(self) -> String {
+        format!("http://127.0.0.1:{}/rpc/v0_10", self.rpc())
     }
 }
 
@@ -108,6 +122,14 @@ impl Topology {
         sequencer.block_limits.transactions = options.block_transactions;
         sequencer.executors.urls = vec![url(ports.executor())];
         sequencer.chain_store.url.clone_from(&chain_url);
+        if !options.no_l1 {
+            // The settler comes later, when the contracts are on L1; until then the prices of the configuration hold.
+            sequencer.l1_settlement.enabled = true;
+            sequencer.l1_settlement.settler =
+                ConnectConfig { url: url(ports.settler()), ..Default::default() };
+            sequencer.l1_settlement.poll_ms = 1_000;
+            sequencer.gas_prices.source = GasPriceSource::L1;
+        }
 
         let mut executor = ExecutorConfig {
             admin: AdminConfig::off(),
@@ -130,10 +152,10 @@ impl Topology {
         proof_store.chain.id.clone_from(&options.chain_id);
         proof_store.http.listen = SocketAddr::from(([127, 0, 0, 1], ports.proofs_http()));
         proof_store.chain_store.url = chain_url;
-        if options.aggregate > 0 {
+        if let Some(blocks) = options.aggregated_blocks() {
             proof_store.aggregation.enabled = true;
-            proof_store.aggregation.min_blocks = options.aggregate;
-            proof_store.aggregation.max_blocks = options.aggregate;
+            proof_store.aggregation.max_blocks = blocks;
+            proof_store.aggregation.max_wait_ms = options.aggregate_wait_s * 1_000;
         }
         proof_store.database.url = format!("sqlite://{}", data.join("proofs.db").display());
 

@@ -10,6 +10,8 @@ use sidereal_proto::gateway::WatchBlocksRequest;
 use sidereal_proto::gateway::gateway_service_client::GatewayServiceClient;
 use sidereal_proto::proofs::proof_store_service_client::ProofStoreServiceClient;
 use sidereal_proto::proofs::{Job, JobState, ProofInfo, WatchJobsRequest, watch_jobs_response};
+use sidereal_proto::settlement::settlement_service_client::SettlementServiceClient;
+use sidereal_proto::settlement::{GetSettlementRequest, SettledState};
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, channel};
 use sidereal_service::{Shutdown, error_chain};
@@ -54,7 +56,7 @@ pub async fn blocks(ports: Ports, shutdown: Shutdown) {
 async fn watch_blocks(ports: Ports, next: &mut Option<u64>) -> anyhow::Result<()> {
     let channel = channel(&connect(ports.gateway()), &AuthConfig::default())?;
     let mut client = GatewayServiceClient::new(channel);
-    let rpc = Rpc::new(format!("http://127.0.0.1:{}/rpc/v0_10", ports.rpc()));
+    let rpc = Rpc::new(ports.rpc_url());
     let mut stream = client
         .watch_blocks(WatchBlocksRequest { first_block_number: *next })
         .await
@@ -113,6 +115,54 @@ async fn block_gas(rpc: &Rpc, number: u64) -> anyhow::Result<Gas> {
         l2_gas: resources().map(|gas| gas.l2_gas).sum(),
         l1_data_gas: resources().map(|gas| gas.l1_data_gas).sum(),
     })
+}
+
+/// Prints a line when L1 has taken an update, and one when it is deep enough to stay, until shutdown.
+pub async fn settlement(ports: Ports, shutdown: Shutdown) {
+    let mut shown = (0, 0);
+    while !shutdown.is_triggered() {
+        let looked = tokio::select! {
+            () = shutdown.triggered() => return,
+            looked = look_at_l1(ports, &mut shown) => looked,
+        };
+        if let Err(error) = looked {
+            if error.is::<OutputError>() {
+                return shutdown.trigger();
+            }
+            tracing::debug!(error = %format!("{error:#}"), "the settler does not answer");
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// `shown`: the last block on L1, and the last one there for good, that were printed.
+async fn look_at_l1(ports: Ports, shown: &mut (u64, u64)) -> anyhow::Result<()> {
+    let channel = channel(&connect(ports.settler()), &AuthConfig::default())?;
+    let answer = SettlementServiceClient::new(channel)
+        .get_settlement(GetSettlementRequest {})
+        .await
+        .context("cannot ask the settler")?
+        .into_inner();
+    let number = |state: &Option<SettledState>| state.as_ref().map_or(0, |held| held.block_number);
+    let (latest, settled) = (number(&answer.latest), number(&answer.settled));
+    let l1 = answer.l1_block_number;
+    if latest < shown.0 {
+        print::line(format_args!(
+            "L1     a reorganisation took blocks {} to {} back; they are settled again",
+            latest + 1,
+            shown.0
+        ))?;
+    } else if latest > shown.0 {
+        print::line(format_args!(
+            "L1     blocks {} to {latest} settled: the contract has verified their proof (L1 block {l1})",
+            shown.0 + 1,
+        ))?;
+    }
+    if settled > shown.1 {
+        print::line(format_args!("L1     blocks up to {settled} are ACCEPTED_ON_L1"))?;
+    }
+    *shown = (latest, settled.max(shown.1));
+    Ok(())
 }
 
 /// Prints a line for each stage of each proof, and one for each proof that is stored, until shutdown.

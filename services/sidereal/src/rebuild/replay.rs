@@ -20,7 +20,8 @@ use super::state::{Reached, RebuiltState, StateError};
 pub enum RebuildError {
     /// The genesis is not the one that the contract began with.
     #[error(
-        "the genesis has the root {found:#x}, and the contract was deployed with {expected:#x}: another allocation or other classes"
+        "the genesis has the root {found:#x}, and the contract was deployed with {expected:#x}: another allocation or \
+         other classes"
     )]
     Genesis {
         /// The contract's.

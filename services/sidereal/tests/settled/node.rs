@@ -58,7 +58,7 @@ async fn connection(stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
             "HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        stream.get_mut().write_all(head.as_bytes()).await?;
-        stream.get_mut().write_all(&body).await?;
+        // In one piece: a second one would wait for the first one's acknowledgement.
+        stream.get_mut().write_all(&[head.as_bytes(), &body].concat()).await?;
     }
 }
