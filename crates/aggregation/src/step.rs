@@ -92,7 +92,8 @@ impl Step {
         if blocks.count() == 1 { Self::Wrap(blocks.first) } else { Self::Merge(blocks) }
     }
 
-    /// All steps of a batch, each behind those that it takes.
+    /// All steps of a batch, each behind those that it takes; in an order in which a single worker has to change between
+    /// the tables of two circuits as rarely as can be.
     pub fn all(blocks: Blocks) -> Vec<Self> {
         fn tree(blocks: Blocks, steps: &mut Vec<Step>) {
             if let Some((left, right)) = blocks.halves() {
@@ -101,10 +102,10 @@ impl Step {
             }
             steps.push(Step::tree(blocks));
         }
-        let mut steps = Vec::new();
+        let mut steps = vec![Self::Program(blocks)];
         tree(blocks, &mut steps);
         steps.extend(
-            [Self::Program, Self::WrapProgram, Self::Top, Self::Shrink, Self::Compact, Self::Last]
+            [Self::WrapProgram, Self::Top, Self::Shrink, Self::Compact, Self::Last]
                 .map(|step| step(blocks)),
         );
         steps
