@@ -45,7 +45,7 @@ pub struct RebuildOptions {
     #[arg(default_missing_value = DEFAULT_RECORD)]
     pub from_l1: PathBuf,
     /// Folder for the rebuilt state (l2-state.db); a second run goes on where the first ended.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "sidereal-rebuilt")]
     pub data_dir: PathBuf,
     /// JSON-RPC of Ethereum, in place of the one that the record names. Never printed.
     #[arg(long, env = "SIDEREAL_L1_URL", hide_env_values = true, value_name = "URL")]
