@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Circle} from "../../src/verifier/Circle.sol";
 import {CircuitVerifier} from "../../src/verifier/CircuitVerifier.sol";
 import {Fri} from "../../src/verifier/Fri.sol";
+import {INPUTS, OODS_X, OUTPUT} from "../../src/verifier/Memory.sol";
 import {VerifierFixture} from "./VerifierFixture.sol";
 
 /// A verifier that takes its randomness from one proof and checks another: what a proof is refused for where the
@@ -15,6 +17,29 @@ contract LateVerifier is CircuitVerifier {
     function verifyLate(bytes32 output, bytes calldata said, bytes calldata checked) external view {
         _replay(output, _start(said));
         _check(_position(checked), checked.length);
+    }
+
+    /// The check of the lookups with z and alpha of one's choice, for an output of zeros.
+    function lookupsAt(uint256 z, uint256 alpha, bytes calldata proof) external view {
+        uint256 proofAt = _start(proof);
+        assembly {
+            mstore(INPUTS, z)
+            mstore(add(INPUTS, 0x20), alpha)
+            mstore(OUTPUT, 0)
+        }
+        _checkLookups(proofAt);
+    }
+
+    /// The check of the constraints at the x of a point of order 2^21, which the trace's domain could have.
+    function constraintsInTheDomain(bytes32 output, bytes calldata proof) external view {
+        uint256 proofAt = _start(proof);
+        _replay(output, proofAt);
+        _arrange(proofAt);
+        (uint256 x,) = Circle.point(1 << 4);
+        assembly {
+            mstore(OODS_X, x)
+        }
+        _checkConstraints(proofAt);
     }
 
     function _position(bytes calldata checked) private pure returns (uint256 proofAt) {
@@ -140,7 +165,11 @@ contract CircuitVerifierTest is VerifierFixture {
             for (uint256 j; j < part.length; ++j) {
                 part[j] = whole[j];
             }
-            vm.expectRevert();
+            if (part.length < OPENINGS) {
+                vm.expectRevert(abi.encodeWithSelector(CircuitVerifier.ProofLength.selector, OPENINGS, part.length));
+            } else {
+                vm.expectRevert();
+            }
             verifier.verify(output, part);
         }
         vm.expectRevert(abi.encodeWithSelector(CircuitVerifier.ProofLength.selector, proof.length, proof.length + 1));
@@ -245,6 +274,17 @@ contract CircuitVerifierTest is VerifierFixture {
             before := and(mload(word), shl(224, 0xffffffff))
             mstore(word, or(and(mload(word), shr(32, not(0))), value))
         }
+    }
+
+    /// Randomness that no hash gives: with these, each check would hold, or would be about nothing.
+    function test_refusesDegenerateRandomness() public {
+        // The gates' relation, whose wires all combine to zero then.
+        vm.expectRevert(Circle.DegenerateRandomness.selector);
+        verifier.lookupsAt(378353459, 0, proof);
+        vm.expectRevert(CircuitVerifier.LookupSum.selector);
+        verifier.lookupsAt(378353460, 0, proof);
+        vm.expectRevert(Circle.DegenerateRandomness.selector);
+        verifier.constraintsInTheDomain(output, proof);
     }
 
     function test_refusesMissingWork() public {
