@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use sidereal_final_proof::VerificationKey;
 use sidereal_l1_settler::{HeldState, InForce, L1Block, L1Update, pinned_hashes, verifier_key};
+use sidereal_os_aggregator::MAX_BLOCKS;
 use starknet_api::core::ChainId;
 use starknet_types_core::felt::Felt;
 
@@ -37,15 +38,6 @@ pub async fn gather(
     let (head, held) = until_settled(rollup, block, wait).await?;
     let (update, in_force) = find(rollup, block, &head).await?;
 
-    let mut progress = Progress::new();
-    let mut outputs = Vec::new();
-    let (first, last) = blocks_of(&update);
-    for number in first..=last {
-        progress.tell(format_args!("reading the proofs of blocks {first} to {last}: {number}"))?;
-        outputs.push(outputs_of.output(number).await?);
-    }
-    progress.clear()?;
-
     let receipt = l1.receipt(update.transaction).await?;
     let succeeded = receipt.is_some_and(|receipt| {
         receipt.status()
@@ -71,6 +63,15 @@ pub async fn gather(
         our_verifiers,
         held,
     };
+    let mut progress = Progress::new();
+    let mut outputs = Vec::new();
+    let (first, last) = blocks_of(&update);
+    // No aggregator takes more, whatever the event says.
+    for number in (first..=last).take(MAX_BLOCKS) {
+        progress.tell(format_args!("reading the proofs of blocks {first} to {last}: {number}"))?;
+        outputs.push(outputs_of.output(number).await?);
+    }
+    progress.clear()?;
     Ok(Evidence { update, outputs, contract })
 }
 

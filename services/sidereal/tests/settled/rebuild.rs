@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use alloy::hex;
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use serde_json::{Value, json};
 use sidereal::rebuild::blobs::{BlobSource, BlobSourceError};
 use sidereal::rebuild::compare::compare;
@@ -23,7 +23,7 @@ use sidereal_execution::testing::{
 };
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_execution::witness::BlockWitness;
-use sidereal_l1_settler::{Beacon, BeaconFailure, BlockIds, L1Update};
+use sidereal_l1_settler::{Beacon, BeaconFailure, BlockIds, DeploymentRecord, L1Update};
 use sidereal_os_aggregator::blobs;
 use sidereal_os_aggregator::claims::circuit_hash;
 use sidereal_sequencer::genesis::{GenesisSection, allocate};
@@ -391,19 +391,14 @@ fn command_says(world: &World, folder: &Path) -> anyhow::Result<()> {
     let text =
         format!("[genesis]\nclasses_folder = {:?}\nothers = []\n", classes.display().to_string());
     std::fs::write(&genesis, text)?;
-    let run = |arguments: &[&str]| {
+    let run = |record: &Path, state: &str, arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sidereal"));
-        command
-            .arg("rebuild")
-            .arg("--from-l1")
-            .arg(&record)
-            .args(["--data-dir"])
-            .arg(folder.join("state"));
-        command.env_remove("SIDEREAL_L1_URL").env_remove("SIDEREAL_BEACON_URL").args(arguments);
-        command.output()
+        command.arg("rebuild").arg("--from-l1").arg(record);
+        command.arg("--data-dir").arg(folder.join(state)).args(arguments);
+        command.env_remove("SIDEREAL_L1_URL").env_remove("SIDEREAL_BEACON_URL").output()
     };
     let genesis = genesis.display().to_string();
-    let done = run(&["--genesis", &genesis])?;
+    let done = run(&record, "state", &["--genesis", &genesis])?;
     let said = String::from_utf8(done.stdout)?;
     assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
     let root = CHAIN.witnesses[7].header.state_root.0;
@@ -414,17 +409,27 @@ fn command_says(world: &World, folder: &Path) -> anyhow::Result<()> {
     ] {
         assert!(said.contains(line), "{said}");
     }
-    let again = run(&[])?;
+    let again = run(&record, "state", &[])?;
     let said = String::from_utf8(again.stdout)?;
     assert!(said.contains("state        is there up to block 8"), "{said}");
-    // A dev chain declares more classes, and the URL, which may hold a key, is not shown.
+    let other = folder.join("other.json");
+    let rollup_core = Address::repeat_byte(1);
+    DeploymentRecord { rollup_core, ..world.rollup.record.clone() }.write(&other)?;
+    let nobody = folder.join("nobody.json");
+    DeploymentRecord { beacon_url: None, ..world.rollup.record.clone() }.write(&nobody)?;
+    // URLs, which may hold a key, are not shown.
     let secret = "http://127.0.0.1:1/5eed";
-    for (arguments, message) in [
-        (&["--data-dir", "elsewhere"][..], "cannot be used multiple times"),
-        (&["--l1-url", secret][..], "the node cannot be reached"),
-        (&["--beacon-url", secret][..], "the beacon node cannot be reached"),
-    ] {
-        let failed = run(arguments)?;
+    let refused: [(&Path, &str, &[&str], &str); 6] = [
+        (&other, "state", &[], "holds the state of the rollup 31337:"),
+        (&nobody, "state", &[], "the record names no Beacon API"),
+        // A dev chain declares more classes.
+        (&record, "dev", &[], "the genesis has the root"),
+        (&record, "dev", &["--seed", "1"], "the genesis has the root"),
+        (&record, "state", &["--l1-url", secret], "the node cannot be reached"),
+        (&record, "state", &["--beacon-url", secret], "the beacon node cannot be reached"),
+    ];
+    for (record, state, arguments, message) in refused {
+        let failed = run(record, state, arguments)?;
         let said = String::from_utf8(failed.stderr)?;
         assert!(!failed.status.success() && said.contains(message), "{said}");
         assert!(!said.contains("5eed"), "{said}");
