@@ -25,9 +25,11 @@ enum Command {
     Dev(dev::DevOptions),
     /// Sends transactions at a rate, and says what became of them.
     Load(load::LoadOptions),
-    /// Walks the claims from a transaction to the proof of its block.
+    /// Walks the claims from a transaction to the proof of its block, and on to the contract on Ethereum.
     Verify(verify::VerifyOptions),
     /// Rebuilds the rollup's state from Ethereum's blobs and calldata alone, and checks its root.
+    ///
+    /// What L1 does not have is not rebuilt: transactions, events, and the code of classes, of which it has hashes.
     Rebuild(rebuild::RebuildOptions),
     /// Lists proving jobs, and puts parked ones back.
     Jobs(jobs::JobsOptions),
