@@ -21,15 +21,16 @@ dev *arguments:
 load *arguments:
     source scripts/env.sh && cargo run -q -p sidereal -- load {{arguments}}
 
-# Walk from a transaction to the proof of its block.
-verify transaction:
-    source scripts/env.sh && cargo run -q -p sidereal -- verify {{transaction}}
+# Walk from a transaction to the proof of its block; with `--l1` on to the contract that settled it.
+verify transaction *arguments:
+    source scripts/env.sh && cargo run -q -p sidereal -- verify {{transaction}} {{arguments}}
 
 # Everything that the tests are: formatting, lints, licences, unit and integration tests, one real proof.
 test:
     scripts/test
 
-# And what takes longer: proofs of full blocks, more cases of every property.
+# And what takes longer: a transfer settled on L1 with a real aggregated proof, proofs of full blocks, more cases of every
+# property.
 test-full:
     scripts/test --full
 
@@ -69,6 +70,11 @@ bench-proving *transfers:
     source scripts/env.sh && cargo build -p sidereal --bin sidereal --example bench_workers
     source scripts/env.sh && "$CARGO_TARGET_DIR/debug/examples/bench_workers" \
         --sidereal "$CARGO_TARGET_DIR/debug/sidereal"
+
+# Gas of settling on Ethereum, phase by phase, for updates of 1, 8 and 64 blocks.
+bench-l1:
+    source scripts/env.sh && cd contracts/solidity && forge build --quiet test/support/MeteredVerifier.sol test/support/MeteredUpdate.sol
+    source scripts/env.sh && cargo run -q -p sidereal-l1-settler --example bench_l1
 
 # Every step from so many blocks of so many transfers to the proof that Ethereum verifies: time and memory.
 bench-aggregation *arguments:

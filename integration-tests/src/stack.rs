@@ -2,7 +2,7 @@
 //! PostgreSQL.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -110,6 +110,7 @@ pub struct SeparateStack {
     /// What settlers stand on.
     settler_port: u16,
     proof_store_grpc: u16,
+    sequencer_config: PathBuf,
     options: StackOptions,
 }
 
@@ -171,6 +172,7 @@ impl SeparateStack {
             proofs,
             settler_port,
             proof_store_grpc,
+            sequencer_config: configs.join(format!("{}.toml", Service::Sequencer)),
             options,
         };
         for service in stack.expected() {
@@ -247,6 +249,11 @@ impl SeparateStack {
     /// A client for this test itself.
     pub fn rpc(&self) -> &Rpc {
         &self.rpc
+    }
+
+    /// The sequencer's configuration, which says what the genesis is.
+    pub fn sequencer_config(&self) -> &Path {
+        &self.sequencer_config
     }
 
     /// Where the sequencer expects the settler's gRPC.

@@ -142,7 +142,8 @@ pub struct BlockLimits {
     pub state_diff_size: usize,
     /// Events.
     pub events: usize,
-    /// Felts in messages to L1.
+    /// Felts in messages to L1, three and the payload each. A block that L1 has no gas for could never be settled, nor any
+    /// after it: an update has room for some 800 of them (`test_gas_of_messages` of the contracts).
     pub message_segment_length: usize,
     /// What one proof holds.
     pub proof: ProofLoad,
@@ -163,7 +164,7 @@ impl Default for BlockLimits {
             sierra_gas: 4_000_000_000,
             state_diff_size: 4_000,
             events: 5_000,
-            message_segment_length: 3_700,
+            message_segment_length: 800,
             proof: ProofLoad {
                 steps: 1 << 22,
                 rows: 1 << 20,

@@ -165,7 +165,8 @@ async fn verify_on_l1(
 async fn rebuild(stack: &SeparateStack, l1: &L1, workspace: &Workspace) -> anyhow::Result<String> {
     let folder = workspace.folder("rebuilt")?;
     let sources = ["--l1-url", l1.url(), "--beacon-url", l1.url(), "--compare", stack.endpoint()];
-    let genesis = ["--accounts", "4", "--seed", "7"];
+    let configuration = stack.sequencer_config();
+    let genesis = ["--genesis", text(configuration)?];
     let arguments = [
         &["rebuild", "--from-l1", text(l1.record())?, "--data-dir", text(&folder)?],
         &sources[..],

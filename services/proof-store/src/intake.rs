@@ -14,6 +14,7 @@ use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
 use sidereal_os_aggregator::claims::block_claim;
 use sidereal_os_aggregator::{AggregatorLoad, joined_data};
 use sidereal_service::{Classified, ErrorClass, error_chain};
+use sidereal_starknet_os::OsOutput;
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_api::state::ThinStateDiff;
@@ -270,11 +271,14 @@ fn aggregated(output: &[Felt]) -> AggregatedBlock {
     let load = AggregatorLoad::of_output(output);
     // An output that was proven in another form than the aggregator reads has no data for it; the aggregator says so.
     let data = joined_data(&[output.to_vec()]).map_or(0, |data| data.len() as u64);
+    let messages =
+        OsOutput::decode(output).map_or_else(|_| Vec::new(), |output| output.messages_to_l1);
     AggregatedBlock {
         claim: block_claim(output),
         values: load.values,
         blake: load.blake,
         data_felts: data,
+        message_felts: messages.iter().map(|message| 3 + message.payload.len() as u64).sum(),
     }
 }
 

@@ -16,6 +16,7 @@ use sidereal_settlement::deployment::{Genesis, Roles};
 use starknet_api::core::ChainId;
 use starknet_types_core::felt::Felt;
 
+use crate::l1::secret;
 use crate::rpc::Rpc;
 use crate::{CommandFuture, print};
 
@@ -175,11 +176,6 @@ pub async fn deploy(
         operator: roles.operator,
         governance: roles.governance,
     })
-}
-
-/// For arguments that are never printed.
-pub fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
-    Ok(Secret::new(text.to_owned()))
 }
 
 /// The key of the account on L1, from a file or from the environment.

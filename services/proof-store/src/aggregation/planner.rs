@@ -21,6 +21,9 @@ use crate::watch::Watch;
 const OPEN_BATCHES: u32 = 4;
 /// Felts of a blob (EIP-4844).
 const BLOB_FELTS: u64 = 4_096;
+/// Felts of messages to L1 in a batch: some 800 are what a transaction of Ethereum has gas for, besides the proof. A block
+/// holds no more (`BlockLimits::message_segment_length`).
+const MAX_MESSAGE_FELTS: u64 = 800;
 /// The first block that is proven.
 const FIRST_BLOCK: u64 = 1;
 
@@ -44,12 +47,17 @@ impl Policy {
         let max_felts = BLOB_FELTS * self.max_blobs.min(MAX_BLOBS as u64);
         let mut load = AggregatorLoad::base();
         let mut felts = 0_u64;
+        let mut message_felts = 0_u64;
         let mut count = 0;
         for proof in proofs {
             let block = &proof.aggregation;
             load += AggregatorLoad { values: block.values, blake: block.blake };
             felts = felts.saturating_add(block.data_felts);
-            let fits = load.fits() && felts <= max_felts && (count as u64) < self.max_blocks;
+            message_felts = message_felts.saturating_add(block.message_felts);
+            let fits = load.fits()
+                && felts <= max_felts
+                && message_felts <= MAX_MESSAGE_FELTS
+                && (count as u64) < self.max_blocks;
             if !fits {
                 // A block that fits into no batch is aggregated alone: its step fails, and says why.
                 return count.max(1);
@@ -195,6 +203,7 @@ mod tests {
                     values: 220 + 78 * data_felts,
                     blake: 10,
                     data_felts,
+                    message_felts: 0,
                 },
             })
             .collect()
@@ -218,6 +227,9 @@ mod tests {
         assert_eq!(batch(9, 10, 0), 8);
         assert_eq!(batch(9, 3_000, 0), 2, "3,000 felts each, and 8,192 in two blobs");
         assert_eq!(batch(2, 9_000, 0), 1, "fits into no batch");
+        let mut talkative = proofs(9, 10);
+        talkative.iter_mut().for_each(|proof| proof.aggregation.message_felts = 300);
+        assert_eq!(policy.batch(&talkative, 0), 2, "800 felts of messages are settled at once");
         let wide = Policy { max_blobs: 6, ..policy };
         assert_eq!(wide.batch(&proofs(9, 3_000), 0), 4, "13,400 felts fill a proof");
     }

@@ -43,6 +43,9 @@ pub struct AggregatedBlock {
     pub blake: u64,
     /// Felts of the compressed state diff.
     pub data_felts: u64,
+    /// Felts of the messages to L1, three and the payload each.
+    #[serde(default)]
+    pub message_felts: u64,
 }
 
 /// A failure of the index's database.
@@ -228,7 +231,13 @@ mod tests {
             total_ms: 3,
             prove_ms: 4,
             peak_memory_bytes: 5,
-            aggregation: AggregatedBlock { claim: Felt::TWO, values: 7, blake: 8, data_felts: 9 },
+            aggregation: AggregatedBlock {
+                claim: Felt::TWO,
+                values: 7,
+                blake: 8,
+                data_felts: 9,
+                message_felts: 10,
+            },
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use self::l1::DevL1;
 use self::topology::{Ports, Topology, accounts_file};
-use crate::deploy_l1::secret;
+use crate::l1::secret;
 use crate::load::{AccountsFile, FundedAccount, Kind, LoadOptions};
 use crate::print::{self, OutputError};
 use crate::rpc::Rpc;
@@ -69,7 +69,7 @@ pub struct DevOptions {
     #[arg(long, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub aggregate: Option<u64>,
     /// Proven blocks wait so long for more that are aggregated with them.
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub aggregate_wait_s: u64,
     /// Settles on this chain (JSON-RPC), and not on an Anvil that is started here. The key of the account that pays is in
     /// SIDEREAL_ACCOUNT_PRIVATE_KEY.
