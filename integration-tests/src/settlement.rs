@@ -39,6 +39,9 @@ pub const OPERATOR_SILENCE_S: u64 = 3_600;
 /// Blocks of L1 on top of an update after which it counts.
 pub const DEPTH_BLOCKS: u64 = 2;
 
+/// How long a settler that was killed stays leader.
+pub const LEASE_MS: u64 = 5_000;
+
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Selector of `stateBlockNumber()`.
 const STATE_BLOCK_NUMBER: &str = "0x35befa5d";
@@ -162,6 +165,16 @@ impl L1 {
         Ok(nonces.into())
     }
 
+    /// Hashes of the actor's transactions in the pool.
+    pub async fn pending(&self, actor: Actor) -> anyhow::Result<Vec<String>> {
+        let pool = self.call("txpool_content", json!([])).await?;
+        let senders = pool["pending"].as_object().context("a pool without transactions")?;
+        let own = senders.iter().find(|(sender, _)| sender.eq_ignore_ascii_case(actor.address));
+        let own = own.and_then(|(_, transactions)| transactions.as_object());
+        let hashes = own.into_iter().flat_map(|transactions| transactions.values());
+        Ok(hashes.filter_map(|found| found["hash"].as_str().map(str::to_owned)).collect())
+    }
+
     /// A settler of the actor's, over the proofs of the stack, described; the operator's is the one that the sequencer
     /// asks.
     pub fn settler(
@@ -186,7 +199,7 @@ impl L1 {
                 "[database]\nurl = \"sqlite://{}\"\n",
                 folder.join(format!("{name}.db")).display()
             ),
-            "[settlement]\npoll_ms = 200\nlease_ms = 5000\n".to_owned(),
+            format!("[settlement]\npoll_ms = 200\nlease_ms = {LEASE_MS}\n"),
         ];
         let file = folder.join(format!("{name}.toml"));
         std::fs::write(&file, sections.join("\n"))

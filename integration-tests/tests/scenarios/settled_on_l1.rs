@@ -18,7 +18,7 @@ use sidereal_integration_tests::installed;
 use sidereal_integration_tests::poll::{Seen, until};
 use sidereal_integration_tests::process::Process;
 use sidereal_integration_tests::settlement::{
-    DEPTH_BLOCKS, L1, OPERATOR, OPERATOR_SILENCE_S, OUTSIDER,
+    DEPTH_BLOCKS, L1, LEASE_MS, OPERATOR, OPERATOR_SILENCE_S, OUTSIDER,
 };
 use sidereal_integration_tests::stack::{SeparateStack, StackOptions};
 use sidereal_integration_tests::workspace::{Workspace, within};
@@ -27,8 +27,8 @@ use sidereal_integration_tests::workspace::{Workspace, within};
 const PROOF_LIMIT: Duration = Duration::from_secs(3_000);
 /// What takes a few looks of a settler.
 const SOON: Duration = Duration::from_secs(90);
-/// Long enough for a settler that may not settle to have tried.
-const A_WHILE: Duration = Duration::from_secs(5);
+/// Long enough for a settler to lead after another one that was killed, and to have tried.
+const A_WHILE: Duration = Duration::from_millis(LEASE_MS + 5_000);
 
 #[tokio::test]
 #[ignore = "proofs of an aggregation take minutes; scripts/test --full runs it"]
@@ -130,10 +130,12 @@ async fn a_killed_settler_settles_once(l1: &mut L1, operator: &mut Process) -> a
         }
     })
     .await?;
+    let sent = l1.pending(OPERATOR).await?;
+    anyhow::ensure!(sent.len() == 1, "{sent:?} are in the pool");
     operator.crash()?;
     operator.start()?;
     tokio::time::sleep(A_WHILE).await;
-    anyhow::ensure!(l1.nonces(OPERATOR).await? == (mined, mined + 1), "it was sent twice");
+    anyhow::ensure!(l1.pending(OPERATOR).await? == sent, "something else was sent");
     l1.mine(1).await?;
     l1.call("evm_setAutomine", json!([true])).await?;
     l1.settles(2, SOON).await?;
@@ -144,7 +146,13 @@ async fn a_killed_settler_settles_once(l1: &mut L1, operator: &mut Process) -> a
 
 async fn a_reorganisation_is_settled_again(l1: &mut L1) -> anyhow::Result<()> {
     let nothing: [(); 0] = [];
+    // What is sent again stays in the pool until it was seen that the update is gone.
+    l1.call("evm_setAutomine", json!([false])).await?;
     l1.call("anvil_reorg", json!([1, nothing])).await?;
+    anyhow::ensure!(l1.settled_block().await? == 0, "the update is still there");
+    anyhow::ensure!(l1.updates_by().await?.is_empty());
+    l1.call("evm_setAutomine", json!([true])).await?;
+    l1.mine(1).await?;
     l1.settles(2, SOON).await?;
     anyhow::ensure!(l1.updates_by().await? == [OPERATOR.address]);
     Ok(())

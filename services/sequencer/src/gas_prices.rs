@@ -220,6 +220,11 @@ impl GasPricer {
         self.l1.send_replace(Some(l1));
     }
 
+    /// What L1 charges now is not known: prices stay what they are.
+    pub fn forget(&self) {
+        self.l1.send_replace(None);
+    }
+
     /// The prices of block 0.
     pub fn first(&self) -> BlockGasPrices {
         self.config.prices()

@@ -190,9 +190,9 @@ impl L1Tracker {
     async fn pass(&self) -> Result<Pass, TrackError> {
         let answer = self.client.clone().get_settlement(GetSettlementRequest {}).await;
         let answer = answer
-            .map_err(|source| TrackError::Settler {
-                url: self.url.clone(),
-                source: Box::new(source),
+            .map_err(|source| {
+                self.pricer.forget();
+                TrackError::Settler { url: self.url.clone(), source: Box::new(source) }
             })?
             .into_inner();
         if let Some(prices) = answer.prices {

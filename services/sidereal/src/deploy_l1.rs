@@ -17,6 +17,7 @@ use starknet_api::core::ChainId;
 use starknet_types_core::felt::Felt;
 
 use crate::l1::secret;
+use crate::print::OutputError;
 use crate::rpc::Rpc;
 use crate::{CommandFuture, print};
 
@@ -82,6 +83,12 @@ async fn run(options: DeployL1Options) -> anyhow::Result<()> {
     let account = Account::new(&private_key(options.private_key_file.as_deref())?)?;
     let l1 = L1::new(&options.l1_url, Duration::from_secs(60))?;
     let rollup = Rollup::read(&Rpc::new(&options.rpc)).await?;
+    if let Some(verifier) = options.verifier {
+        let head = l1.head().await?;
+        if !l1.is_our_verifier(verifier, &verifier_key(), head.hash).await? {
+            bail!("the code at {verifier} is not the verifier that this release deploys");
+        }
+    }
     let bounds = SettlementConfig {
         max_fee_per_gas_gwei: options.max_fee_per_gas_gwei,
         ..SettlementConfig::default()
@@ -105,22 +112,23 @@ async fn run(options: DeployL1Options) -> anyhow::Result<()> {
         options.timeout_s
     ))?;
     let record = deploy(&deployer, &rollup, roles, options.verifier).await?;
+    // What was paid for is not lost with a file that cannot be written.
+    print_record(&record)?;
     record.write(&options.record)?;
-    print_record(&record, &options.record)
+    print::line(format_args!(
+        "written to {}; the settler wants l1.rollup_core = \"{}\"",
+        options.record.display(),
+        record.rollup_core
+    ))?;
+    Ok(())
 }
 
-fn print_record(record: &DeploymentRecord, path: &Path) -> anyhow::Result<()> {
+fn print_record(record: &DeploymentRecord) -> Result<(), OutputError> {
     print::line(format_args!("  RollupCore       {}", record.rollup_core))?;
     print::line(format_args!("  CircuitVerifier  {}", record.verifier))?;
     print::line(format_args!("  in L1's block    {}", record.l1_block))?;
     print::line(format_args!("  operator         {}", record.operator))?;
-    print::line(format_args!("  governance       {}", record.governance))?;
-    print::line(format_args!(
-        "written to {}; the settler wants l1.rollup_core = \"{}\"",
-        path.display(),
-        record.rollup_core
-    ))?;
-    Ok(())
+    print::line(format_args!("  governance       {}", record.governance))
 }
 
 /// What the contract has to know of the rollup.
@@ -130,6 +138,11 @@ pub struct Rollup {
 }
 
 impl Rollup {
+    /// Whether a contract that began with this state is one of this rollup.
+    pub fn begins_like(&self, genesis: &Genesis) -> bool {
+        self.genesis == *genesis
+    }
+
     /// Asks the rollup's own node.
     pub async fn read(rpc: &Rpc) -> anyhow::Result<Self> {
         #[derive(Deserialize)]

@@ -15,4 +15,5 @@ mod planner;
 
 pub use grpc::AggregationGrpc;
 pub use intake::StepIntake;
+pub(crate) use planner::FIRST_BLOCK;
 pub use planner::{AggregationPlanner, Policy};

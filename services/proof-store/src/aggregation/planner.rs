@@ -25,7 +25,7 @@ const BLOB_FELTS: u64 = 4_096;
 /// holds no more (`BlockLimits::message_segment_length`).
 const MAX_MESSAGE_FELTS: u64 = 800;
 /// The first block that is proven.
-const FIRST_BLOCK: u64 = 1;
+pub(crate) const FIRST_BLOCK: u64 = 1;
 
 /// When a batch is closed.
 #[derive(Clone, Copy, Debug)]

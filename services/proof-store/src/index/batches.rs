@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_aggregation::{Blocks, Step};
 
 use super::{Backend, IndexError, ProofIndex, failed, number};
+use crate::aggregation::FIRST_BLOCK;
 
 /// Consecutive blocks that are aggregated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +35,57 @@ pub struct StoredStep {
     pub peak_memory_bytes: u64,
 }
 
+/// Runs `$body` in a transaction besides which nobody changes batches: PostgreSQL has to be told so, SQLite has one writer.
+macro_rules! changing_batches {
+    ($index:expr, |$transaction:ident| $body:expr) => {
+        match &$index.backend {
+            Backend::Postgres(pool) => {
+                let change = async {
+                    let mut $transaction = pool.begin().await?;
+                    sqlx::query("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE")
+                        .execute(&mut *$transaction)
+                        .await?;
+                    let outcome: Result<_, sqlx::Error> = async { $body }.await;
+                    let outcome = outcome?;
+                    $transaction.commit().await?;
+                    Ok(outcome)
+                };
+                change.await
+            }
+            Backend::Sqlite(pool) => {
+                let change = async {
+                    let mut $transaction = pool.begin().await?;
+                    let outcome: Result<_, sqlx::Error> = async { $body }.await;
+                    let outcome = outcome?;
+                    $transaction.commit().await?;
+                    Ok(outcome)
+                };
+                change.await
+            }
+        }
+    };
+}
+
 type BatchRow = (i64, i64, i64);
 type StepRow = (String, String);
 
 impl ProofIndex {
-    /// Adds a batch. Another proof store may have planned these blocks in the meantime: then nothing changes.
+    /// Adds a batch, if it begins where the last one ends: none overlaps another, and no block is left out, whatever other
+    /// proof stores plan or cut in the meantime. Otherwise nothing changes.
     pub async fn insert_batch(&self, batch: &StoredBatch) -> Result<(), IndexError> {
         let (first, last) = (number(batch.blocks.first)?, number(batch.blocks.last)?);
         let planned_at = number(batch.planned_at)?;
-        // A batch begins behind the last one, so one that overlaps is the work of a slower planner.
-        on_backend!(self, |pool| {
+        let before_all = number(FIRST_BLOCK - 1)?;
+        changing_batches!(self, |transaction| {
             sqlx::query(
                 "INSERT INTO batches (first_block, last_block, planned_at) SELECT $1, $2, $3 \
-                 WHERE NOT EXISTS (SELECT 1 FROM batches WHERE last_block >= $1) \
-                 ON CONFLICT DO NOTHING",
+                 WHERE $1 = (SELECT COALESCE(MAX(last_block), $4) FROM batches) + 1",
             )
             .bind(first)
             .bind(last)
             .bind(planned_at)
-            .execute(pool)
+            .bind(before_all)
+            .execute(&mut *transaction)
             .await
             .map(|_| ())
         })
@@ -60,33 +93,25 @@ impl ProofIndex {
     }
 
     /// Lets the batch that holds `first`, if it does not begin with it, end before it, and forgets the batches behind.
-    /// Whether there was such a batch.
+    /// Whether there was something to cut.
     pub async fn cut_batch(&self, first: u64) -> Result<bool, IndexError> {
         let first = number(first)?;
-        on_backend!(self, |pool| {
-            let cut = async {
-                let mut transaction = pool.begin().await?;
-                let held = sqlx::query(
-                    "SELECT 1 FROM batches WHERE first_block < $1 AND last_block >= $1",
-                )
-                .bind(first)
-                .fetch_optional(&mut *transaction)
-                .await?
-                .is_some();
-                if held {
-                    sqlx::query("DELETE FROM batches WHERE first_block >= $1")
-                        .bind(first)
-                        .execute(&mut *transaction)
-                        .await?;
-                    sqlx::query("UPDATE batches SET last_block = $1 - 1 WHERE last_block >= $1")
-                        .bind(first)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-                transaction.commit().await?;
-                Ok::<bool, sqlx::Error>(held)
-            };
-            cut.await
+        changing_batches!(self, |transaction| {
+            // A write first: SQLite takes its lock with it, so that nobody writes in between.
+            let forgotten = sqlx::query(
+                "DELETE FROM batches WHERE first_block > $1 \
+                 AND NOT EXISTS (SELECT 1 FROM batches WHERE first_block = $1)",
+            )
+            .bind(first)
+            .execute(&mut *transaction)
+            .await?;
+            let shortened = sqlx::query(
+                "UPDATE batches SET last_block = $1 - 1 WHERE first_block < $1 AND last_block >= $1",
+            )
+            .bind(first)
+            .execute(&mut *transaction)
+            .await?;
+            Ok(forgotten.rows_affected() + shortened.rows_affected() > 0)
         })
         .map_err(failed("cutting a batch"))
     }
@@ -227,14 +252,17 @@ mod tests {
         StoredBatch { blocks: Blocks::new(first, last).unwrap(), planned_at: 9 }
     }
 
-    /// Pins down that batches never overlap, whoever plans them, and that one is open until its last proof is there.
+    /// Pins down that batches follow each other, whoever plans them, and that one is open until its last proof is there.
     #[tokio::test]
     async fn batches_follow_each_other_and_end() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
         let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
         assert_eq!(index.last_batch().await.unwrap(), None);
-        for planned in [batch(1, 4), batch(1, 2), batch(3, 6), batch(5, 5)] {
+        // Each but the second and the last one begins elsewhere than where the one before has ended.
+        for planned in
+            [batch(2, 3), batch(1, 4), batch(1, 2), batch(3, 6), batch(6, 9), batch(5, 5)]
+        {
             index.insert_batch(&planned).await.unwrap();
         }
         let all = [batch(1, 4), batch(5, 5)];
@@ -277,7 +305,42 @@ mod tests {
         assert!(index.cut_batch(7).await.unwrap());
         assert_eq!(index.batches(0, 10).await.unwrap(), [batch(1, 4), batch(5, 6)]);
         assert!(!index.cut_batch(7).await.unwrap());
+        // A planner that had seen the batches of before.
+        index.insert_batch(&batch(14, 20)).await.unwrap();
+        assert_eq!(index.last_batch().await.unwrap(), Some(batch(5, 6)));
         index.insert_batch(&batch(7, 13)).await.unwrap();
         assert_eq!(index.last_batch().await.unwrap(), Some(batch(7, 13)));
+    }
+
+    /// Pins down that planners and cuts at the same time leave no block out and none in two batches.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn batches_stay_without_gaps_whoever_changes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
+        let index = ProofIndex::open(&DatabaseConfig { url, connections: 6 }).await.unwrap();
+        let planners = (0..3_u64).map(|planner| {
+            let index = index.clone();
+            tokio::spawn(async move {
+                for round in 0..60 {
+                    let last = index.last_batch().await.unwrap().map_or(0, |last| last.blocks.last);
+                    tokio::task::yield_now().await;
+                    let count = 1 + (round + planner) % 4;
+                    index.insert_batch(&batch(last + 1, last + count)).await.unwrap();
+                    if round % 5 == planner {
+                        index.cut_batch(last.saturating_sub(2).max(1)).await.unwrap();
+                    }
+                }
+            })
+        });
+        for planner in planners.collect::<Vec<_>>() {
+            planner.await.unwrap();
+        }
+        let batches = index.batches(0, 1_000).await.unwrap();
+        assert!(!batches.is_empty());
+        let mut next = 1;
+        for batch in batches {
+            assert_eq!(batch.blocks.first, next);
+            next = batch.blocks.last + 1;
+        }
     }
 }

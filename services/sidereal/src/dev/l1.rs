@@ -43,9 +43,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const L1_TIMEOUT: Duration = Duration::from_secs(60);
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(600);
-/// Anybody may settle after so long without the operator.
-const OPERATOR_SILENCE_S: u64 = 3_600;
-const UPGRADE_DELAY_S: u64 = 7_200;
+/// Anybody may settle after so long without the operator: long, because a chain without transactions is silent, too.
+const OPERATOR_SILENCE_S: u64 = 7 * 86_400;
+const UPGRADE_DELAY_S: u64 = 14 * 86_400;
 
 /// Where it is written down what was deployed.
 pub fn record_file(data: &Path) -> PathBuf {
@@ -66,7 +66,7 @@ impl DevL1 {
     /// Starts Anvil, unless another chain is named, and deploys the contracts, unless they are there. The rollup must
     /// answer already. None when there is to be no L1.
     pub async fn start(options: &DevOptions, ports: Ports) -> anyhow::Result<Option<Self>> {
-        let (url, key, depth_blocks, anvil) = match options.l1_choice() {
+        let (url, key, depth_blocks, mut anvil) = match options.l1_choice() {
             L1Choice::None => return Ok(None),
             L1Choice::Url(url) => (url.clone(), private_key(None)?, options.l1_depth, None),
             L1Choice::Anvil => {
@@ -75,15 +75,16 @@ impl DevL1 {
                 (url, Secret::new(ANVIL_KEY.to_owned()), ANVIL_DEPTH_BLOCKS, Some(anvil))
             }
         };
-        let l1 = L1::new(&url, L1_TIMEOUT)?;
-        let record = match deployed(&l1, options).await? {
-            Some(record) => record,
-            None => {
-                let public = anvil.is_some().then(|| url.expose().clone());
-                deploy_contracts(&l1, &key, options, ports, public).await?
+        let public = anvil.is_some().then(|| url.expose().clone());
+        match contracts(&url, &key, options, ports, public).await {
+            Ok(record) => Ok(Some(Self { url, record, key, depth_blocks, anvil })),
+            Err(error) => {
+                if let Some(anvil) = anvil.take() {
+                    anvil.stop().await;
+                }
+                Err(error)
             }
-        };
-        Ok(Some(Self { url, record, key, depth_blocks, anvil }))
+        }
     }
 
     /// The settler's configuration.
@@ -112,8 +113,28 @@ impl DevL1 {
     }
 }
 
+/// Where the contracts are: those of an earlier run, or new ones.
+async fn contracts(
+    url: &Secret<String>,
+    key: &Secret<String>,
+    options: &DevOptions,
+    ports: Ports,
+    public_url: Option<String>,
+) -> anyhow::Result<DeploymentRecord> {
+    let l1 = L1::new(url, L1_TIMEOUT)?;
+    let rollup = Rollup::read(&Rpc::new(ports.rpc_url())).await?;
+    match deployed(&l1, &rollup, options).await? {
+        Some(record) => Ok(record),
+        None => deploy_contracts(&l1, key, &rollup, options, public_url).await,
+    }
+}
+
 /// The contracts of an earlier run, if they are still there.
-async fn deployed(l1: &L1, options: &DevOptions) -> anyhow::Result<Option<DeploymentRecord>> {
+async fn deployed(
+    l1: &L1,
+    rollup: &Rollup,
+    options: &DevOptions,
+) -> anyhow::Result<Option<DeploymentRecord>> {
     let path = record_file(&options.data_dir);
     let Some(record) = DeploymentRecord::read(&path)? else { return Ok(None) };
     let chain_id = l1.chain_id().await?;
@@ -127,19 +148,29 @@ async fn deployed(l1: &L1, options: &DevOptions) -> anyhow::Result<Option<Deploy
         );
     }
     let head = l1.head().await?;
-    Ok(l1.has_code(record.rollup_core, head.hash).await?.then_some(record))
+    if !l1.has_code(record.rollup_core, head.hash).await? {
+        return Ok(None);
+    }
+    // Every Anvil gives the same addresses: it may be another chain's contract.
+    if !rollup.begins_like(&l1.genesis(record.rollup_core, record.l1_block).await?) {
+        bail!(
+            "the contract at {} began with another block 0 than this chain; remove {}, or take another --data-dir",
+            record.rollup_core,
+            path.display()
+        );
+    }
+    Ok(Some(record))
 }
 
 async fn deploy_contracts(
     l1: &L1,
     key: &Secret<String>,
+    rollup: &Rollup,
     options: &DevOptions,
-    ports: Ports,
     public_url: Option<String>,
 ) -> anyhow::Result<DeploymentRecord> {
     print::line("deploying the contracts on L1 ...")?;
     let account = Account::new(key)?;
-    let rollup = Rollup::read(&Rpc::new(ports.rpc_url())).await?;
     let deployer = Deployer {
         l1,
         account: &account,
@@ -152,7 +183,7 @@ async fn deploy_contracts(
         governance: account.address(),
         upgrade_delay_s: UPGRADE_DELAY_S,
     };
-    let record = deploy(&deployer, &rollup, roles, None).await?;
+    let record = deploy(&deployer, rollup, roles, None).await?;
     // Anvil answers as a beacon node, too.
     let record = DeploymentRecord { l1_url: public_url.clone(), beacon_url: public_url, ..record };
     record.write(&record_file(&options.data_dir))?;
@@ -162,6 +193,8 @@ async fn deploy_contracts(
 /// The process, in a group of its own: a signal from the terminal is for us, and it ends after the settler.
 struct Anvil {
     id: u32,
+    /// Where the id is kept while it runs.
+    id_file: PathBuf,
     /// None when an earlier run has left it behind.
     child: Option<Child>,
 }
@@ -175,13 +208,17 @@ impl Anvil {
         if let Some(chain_id) = chain_id(port).await {
             let id = std::fs::read_to_string(&id_file).ok().and_then(|id| id.trim().parse().ok());
             return match id {
-                Some(id) if chain_id == ANVIL_CHAIN_ID => Ok(Self { id, child: None }),
+                Some(id) if chain_id == ANVIL_CHAIN_ID && is_anvil_over(id, &folder) => {
+                    Ok(Self { id, id_file, child: None })
+                }
                 _ => bail!(
                     "something else answers on port {port}, which Anvil was to have; take another --base-port"
                 ),
             };
         }
         let program = crate::artifacts::anvil()?;
+        let folder = std::path::absolute(&folder)
+            .with_context(|| format!("cannot find {}", folder.display()))?;
         let child = Command::new(&program)
             .args(["--host", "127.0.0.1", "--silent", "--enable-tx-gas-limit", "--mixed-mining"])
             .args(["--port", &port.to_string()])
@@ -193,6 +230,8 @@ impl Anvil {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
+            // One that nobody will stop any more: the start was interrupted.
+            .kill_on_drop(true)
             .spawn()
             .with_context(|| {
                 format!("cannot start {}; scripts/setup installs it", program.display())
@@ -200,7 +239,7 @@ impl Anvil {
         let id = child.id().context("anvil ended at once")?;
         std::fs::write(&id_file, id.to_string())
             .with_context(|| format!("cannot write {}", id_file.display()))?;
-        let mut anvil = Self { id, child: Some(child) };
+        let mut anvil = Self { id, id_file, child: Some(child) };
         let deadline = tokio::time::Instant::now() + START_TIMEOUT;
         while chain_id(port).await.is_none() {
             if let Some(status) = anvil.ended() {
@@ -216,7 +255,10 @@ impl Anvil {
         // deep.
         let mined: Result<(), _> =
             node(port)?.request("anvil_mine", (U64::from(ANVIL_DEPTH_BLOCKS),)).await;
-        mined.context("anvil does not make blocks")?;
+        if let Err(error) = mined {
+            anvil.stop().await;
+            return Err(error).context("anvil does not make blocks");
+        }
         Ok(anvil)
     }
 
@@ -230,13 +272,26 @@ impl Anvil {
         if let Err(error) = asked {
             tracing::warn!(error = %error_chain(&error), "anvil was not asked to end");
         }
-        let Some(child) = &mut self.child else { return };
-        if tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
+        if let Some(child) = &mut self.child
+            && tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err()
+        {
             tracing::warn!("anvil does not end, and is killed");
             // It may just have ended.
             let _ = child.kill().await;
         }
+        // The number may be another process's next.
+        let _ = std::fs::remove_file(&self.id_file);
     }
+}
+
+/// Whether that process is an Anvil whose chain is in the folder: one that a killed run has left behind.
+fn is_anvil_over(id: u32, folder: &Path) -> bool {
+    let Ok(folder) = std::path::absolute(folder) else { return false };
+    let command = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let state = folder.join("anvil.json");
+    command
+        .split(|byte| *byte == 0)
+        .any(|argument| argument == state.as_os_str().as_encoded_bytes())
 }
 
 /// What a node on this port of loopback says its chain is, if one answers.
