@@ -33,8 +33,7 @@ use meter::{Calldata, Gas, Meter, State, VerifierGas};
 const TRANSACTION_CAP: u64 = 1 << 24;
 /// What verifying may take: execution, calldata of the proof, and the transaction itself.
 const VERIFIER_BOUND: u64 = 5_000_000;
-/// What StarkWare's verifier of the last proof takes, by its own account ("Starknet costs and fees", Starknet's
-/// community forum), without the update of the state.
+/// What StarkWare's verifier is said to take: a figure that others cite, whose source was not opened.
 const STARKWARE_VERIFIER: u64 = 6_000_000;
 /// What every transaction takes.
 const INTRINSIC: u64 = 21_000;
@@ -135,7 +134,7 @@ fn print_verifier(gas: &VerifierGas, proof: &Calldata) {
     }
     let total = gas.called + proof.standard() + INTRINSIC;
     println!("  {:<40} {total:>10}   bound {VERIFIER_BOUND}", "all of it");
-    println!("  {:<40} {STARKWARE_VERIFIER:>10}", "StarkWare's verifier, published: some");
+    println!("  {:<40} {STARKWARE_VERIFIER:>10}", "StarkWare's verifier, said to take some");
 }
 
 /// A line with a figure for each update.

@@ -65,6 +65,8 @@ pub struct L1Config {
     pub rollup_core: String,
     /// Blocks on top of the one with an update after which it counts as settled.
     pub depth_blocks: u64,
+    /// What was read of L1 longer ago is not told any more: `GetSettlement` is UNAVAILABLE until L1 is read again.
+    pub stale_after_ms: u64,
 }
 
 impl Default for L1Config {
@@ -74,6 +76,7 @@ impl Default for L1Config {
             timeout_ms: 30_000,
             rollup_core: String::new(),
             depth_blocks: 64,
+            stale_after_ms: 120_000,
         }
     }
 }
@@ -82,6 +85,11 @@ impl L1Config {
     /// The contract's address; none if the configuration is not valid.
     pub fn rollup_core(&self) -> Option<Address> {
         self.rollup_core.parse().ok()
+    }
+
+    /// How old what is told may be.
+    pub fn stale_after(&self) -> Duration {
+        Duration::from_millis(self.stale_after_ms)
     }
 }
 
@@ -172,6 +180,9 @@ impl ServiceConfig for L1SettlerConfig {
         );
         problems.in_range("l1", "timeout_ms", self.l1.timeout_ms, 100..=600_000);
         problems.in_range("l1", "depth_blocks", self.l1.depth_blocks, 0..=10_000);
+        // Sooner than the next look, it would be stale without a fault of L1's.
+        let soonest = self.settlement.poll_ms.max(1_000);
+        problems.in_range("l1", "stale_after_ms", self.l1.stale_after_ms, soonest..=86_400_000);
         problems.require(
             "l1",
             "rollup_core",
@@ -234,6 +245,28 @@ mod tests {
         config.l1.rollup_core = format!("0x{}", "11".repeat(20));
         config.account.private_key = Secret::new("1".repeat(64));
         assert_eq!(problems(&config), Vec::<String>::new());
+    }
+
+    /// Pins down that what is told may become stale only after the next look at L1.
+    #[test]
+    fn nothing_is_stale_before_the_next_look() {
+        let mut config = L1SettlerConfig::default();
+        config.l1.rollup_core = format!("0x{}", "11".repeat(20));
+        config.account.private_key = Secret::new("1".repeat(64));
+        for (poll_ms, stale_after_ms, is_valid) in [
+            (10, 999, false),
+            (10, 1_000, true),
+            (4_000, 3_999, false),
+            (4_000, 4_000, true),
+            (4_000, 86_400_000, true),
+            (4_000, 86_400_001, false),
+        ] {
+            config.settlement.poll_ms = poll_ms;
+            config.l1.stale_after_ms = stale_after_ms;
+            let found = problems(&config);
+            assert_eq!(found.is_empty(), is_valid, "{poll_ms}, {stale_after_ms}: {found:?}");
+            assert!(found.iter().all(|path| path == "l1.stale_after_ms"), "{found:?}");
+        }
     }
 
     /// Pins down that neither the key nor the URL, which may hold one, is ever printed.

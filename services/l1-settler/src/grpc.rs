@@ -1,5 +1,7 @@
 //! `sidereal.settlement.v1`.
 
+use std::time::Duration;
+
 use sidereal_proto::settlement::settlement_service_server::SettlementService;
 use sidereal_proto::settlement::{
     GetSettlementRequest, GetSettlementResponse, L1Prices, SettledState,
@@ -8,11 +10,13 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::l1::HeldState;
-use crate::settler::Settlement;
+use crate::settler::Reading;
 
 /// The service.
 pub struct SettlementGrpc {
-    pub status: watch::Receiver<Option<Settlement>>,
+    pub status: watch::Receiver<Option<Reading>>,
+    /// What was read longer ago is not told any more.
+    pub stale_after: Duration,
 }
 
 #[tonic::async_trait]
@@ -21,8 +25,13 @@ impl SettlementService for SettlementGrpc {
         &self,
         _request: Request<GetSettlementRequest>,
     ) -> Result<Response<GetSettlementResponse>, Status> {
-        let settlement = *self.status.borrow();
-        let settlement = settlement.ok_or_else(|| Status::unavailable("L1 was not read yet"))?;
+        let reading = *self.status.borrow();
+        let Reading { settlement, at } =
+            reading.ok_or_else(|| Status::unavailable("L1 was not read yet"))?;
+        let age = at.elapsed();
+        if age > self.stale_after {
+            return Err(Status::unavailable(format!("L1 was last read {} s ago", age.as_secs())));
+        }
         let wei = |price: u128| u64::try_from(price).unwrap_or(u64::MAX);
         Ok(Response::new(GetSettlementResponse {
             l1_block_number: settlement.head,

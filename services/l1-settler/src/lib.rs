@@ -52,7 +52,7 @@ pub use l1::{BadUrl, HeldState, InForce, L1, L1Block, L1Error, L1Failure, L1Upda
 pub use proof_store::ProofStoreBatches;
 pub use record::{DeploymentRecord, RecordError};
 pub use service::{L1SettlerError, run, run_over};
-pub use settler::{SettleError, Settlement, Settler};
+pub use settler::{Reading, SettleError, Settlement, Settler};
 pub use step::Sent;
 pub use store::{Lease, SettlerStore, StoreError};
 pub use system::{pinned_hashes, verifier_key};

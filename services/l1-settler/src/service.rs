@@ -130,7 +130,10 @@ async fn until_shutdown(
             async move { settler.pass().await }
         },
     );
-    let service = SettlementServiceServer::new(SettlementGrpc { status: watched });
+    let service = SettlementServiceServer::new(SettlementGrpc {
+        status: watched,
+        stale_after: config.l1.stale_after(),
+    });
     starting.release();
     let served = server.serve(Routes::new(service), &readiness, &shutdown).await;
     shutdown.trigger();

@@ -1,7 +1,7 @@
 //! One look at L1, and what follows from it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::eips::BlockNumberOrTag;
 use alloy::primitives::Address;
@@ -37,6 +37,15 @@ pub struct Settlement {
     pub settled_at: u64,
     /// Prices.
     pub prices: Prices,
+}
+
+/// What was read of L1, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// What was there.
+    pub settlement: Settlement,
+    /// When the reading began.
+    pub at: Instant,
 }
 
 /// A pass has failed. The next one reads everything anew.
@@ -135,8 +144,8 @@ pub struct Settler {
     pub depth_blocks: u64,
     /// When and for how much is sent.
     pub config: SettlementConfig,
-    /// Where the present state is told.
-    pub status: watch::Sender<Option<Settlement>>,
+    /// Where the present state is told. Who waits is woken by another state, not by every reading of the same.
+    pub status: watch::Sender<Option<Reading>>,
 }
 
 /// L1 at the moment of a pass.
@@ -185,6 +194,7 @@ impl Settler {
 
     /// Reads L1 and tells what is there.
     async fn look(&self) -> Result<View, SettleError> {
+        let at = Instant::now();
         let head = self.l1.head().await?;
         let held = self.l1.held(self.rollup_core, head.hash).await?;
         let prices = self.l1.prices(&head).await?;
@@ -204,7 +214,8 @@ impl Settler {
         let settlement =
             Settlement { head: head.number, latest: held, settled, settled_at, prices };
         self.status.send_if_modified(|status| {
-            let before = status.replace(settlement);
+            let before = status.replace(Reading { settlement, at });
+            let before = before.map(|before| before.settlement);
             if before.and_then(|before| before.settled) != settled {
                 tracing::info!(?settled, l1_block = settled_at, "settled for good");
             }
@@ -231,11 +242,7 @@ impl Settler {
     /// Sends the batch that begins where the contract stands.
     async fn settle(&self, view: &View, offer: Offer) -> Result<Pass, SettleError> {
         let after = view.held.block_number;
-        let Some(update) = self.batches.next_after(after).await.map_err(SettleError::Batches)?
-        else {
-            return Ok(Pass::Done);
-        };
-        check_continues(&update, &view.held)?;
+        // Before the batch: its proofs are not downloaded as long as nothing can be sent.
         let bounds = self.config.bounds();
         let fees = match offer {
             Offer::First => bounds.first(&view.prices),
@@ -246,6 +253,11 @@ impl Settler {
             Ok(fees) => fees,
             Err(error) => return Ok(too_expensive(after, &error)),
         };
+        let Some(update) = self.batches.next_after(after).await.map_err(SettleError::Batches)?
+        else {
+            return Ok(Pass::Done);
+        };
+        check_continues(&update, &view.held)?;
 
         let new_block = update.output.block_number;
         let blobs = |source| SettleError::Blobs { after, source };

@@ -7,6 +7,8 @@ mod anvil;
 mod deployment;
 mod differential;
 mod failures;
+mod looking;
+mod proof_store;
 mod real_proof;
 mod settling;
 mod store;

@@ -219,6 +219,15 @@ impl World {
 
     /// Starts the service.
     pub fn run(&self, database: &str, settlement: SettlementConfig) -> anyhow::Result<Running> {
+        self.start(self.service(database, settlement)?)
+    }
+
+    /// The service's configuration.
+    pub fn service(
+        &self,
+        database: &str,
+        settlement: SettlementConfig,
+    ) -> anyhow::Result<L1SettlerConfig> {
         let mut config = L1SettlerConfig::default();
         config.admin.listen = None;
         config.grpc.listen = ([127, 0, 0, 1], free_port()?).into();
@@ -228,6 +237,11 @@ impl World {
         config.account.private_key = Secret::new(KEYS[1].to_owned());
         config.database = self.database(database);
         config.settlement = settlement;
+        Ok(config)
+    }
+
+    /// Starts the service as it is configured.
+    pub fn start(&self, config: L1SettlerConfig) -> anyhow::Result<Running> {
         let grpc_port = config.grpc.listen.port();
         let shutdown = Shutdown::new();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
