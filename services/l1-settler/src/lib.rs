@@ -48,7 +48,9 @@ pub use beacon::{BLOB_BYTES, Beacon, BeaconError, BeaconFailure, BlockIds};
 pub use config::{AccountConfig, DatabaseConfig, L1Config, L1SettlerConfig, SettlementConfig};
 pub use deploy::{DeployError, Deployed, Deployer, Deployment, Verifier};
 pub use fees::{FeeBounds, Prices, TooExpensive};
-pub use l1::{BadUrl, HeldState, InForce, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError};
+pub use l1::{
+    BadUrl, Delays, HeldState, InForce, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError,
+};
 pub use proof_store::ProofStoreBatches;
 pub use record::{DeploymentRecord, RecordError};
 pub use service::{L1SettlerError, run, run_over};

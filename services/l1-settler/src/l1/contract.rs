@@ -30,6 +30,15 @@ pub struct InForce {
     pub system: RollupCore::ProofSystem,
 }
 
+/// What a deployment chooses, and the contract's code holds for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// Seconds after the last update from which on anybody may settle.
+    pub operator_silence_s: u64,
+    /// Seconds between the announcement of another proof system and its earliest use.
+    pub upgrade_delay_s: u64,
+}
+
 impl L1 {
     /// Time of a block, in seconds since the Unix epoch.
     ///
@@ -98,17 +107,17 @@ impl L1 {
         self.read(contract, at, &RollupCore::proofSystemCall {}).await
     }
 
-    /// Whether the contract's code after the block `at` is the one that this build deploys. What a deployment chooses
-    /// and code holds (the delays) is read from the contract, and bound by the comparison.
+    /// The delays, if the contract's code after the block `at` is the one that this build deploys: they are read from
+    /// the contract, and bound by the comparison.
     ///
     /// # Errors
     /// Also when there is no such contract.
-    pub async fn has_our_code(&self, contract: Address, at: B256) -> Result<bool, L1Error> {
+    pub async fn our_code(&self, contract: Address, at: B256) -> Result<Option<Delays>, L1Error> {
         let silence = self.read(contract, at, &RollupCore::OPERATOR_SILENCECall {}).await?;
         let delay = self.read(contract, at, &RollupCore::UPGRADE_DELAYCall {}).await?;
         let (Ok(operator_silence_s), Ok(upgrade_delay_s)) = (silence.try_into(), delay.try_into())
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let system = self.proof_system(contract, at).await?;
         // Roles, state and proof system go to storage, and any verifier that has code will do.
@@ -127,7 +136,8 @@ impl L1 {
             upgrade_delay_s,
         };
         let creation = rollup_core(&genesis, system.verifier, &pinned, &roles);
-        Ok(self.created(creation, at).await? == self.code(contract, at).await?)
+        let is_ours = self.created(creation, at).await? == self.code(contract, at).await?;
+        Ok(is_ours.then_some(Delays { operator_silence_s, upgrade_delay_s }))
     }
 
     /// Whether a verifier's code after the block `at`, and that of the contracts that it consists of, is the one that

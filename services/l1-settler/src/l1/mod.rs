@@ -19,7 +19,7 @@ use sidereal_service::Secret;
 use sidereal_settlement::{PreparedUpdate, RollupCore, SidecarForm, u256_to_felt};
 use starknet_types_core::felt::Felt;
 
-pub use contract::InForce;
+pub use contract::{Delays, InForce};
 pub(crate) use error::PoolAnswer;
 use error::no_answer;
 pub use error::{L1Error, L1Failure};

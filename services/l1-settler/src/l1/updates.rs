@@ -17,10 +17,8 @@ pub struct L1Update {
     pub block_hash: B256,
     /// The transaction that brought it, and its blobs.
     pub transaction: B256,
-    /// What the contract says of it.
+    /// What the contract says of it. All of it is true, whoever brought the update: [`L1::settled`].
     pub event: RollupCore::StateUpdated,
-    /// What the transaction says.
-    pub update: SettledUpdate,
 }
 
 /// Updates cannot be read.
@@ -37,10 +35,20 @@ pub enum UpdatesError {
         #[source]
         source: L1Error,
     },
-    /// The transaction is no call of the contract: somebody has settled through a contract of their own, whose input
-    /// only they can read.
-    #[error("read the update in transaction {transaction}")]
-    Update {
+    /// A call of L1.
+    #[error("read L1's transaction {transaction}")]
+    Transaction {
+        /// Which.
+        transaction: B256,
+        /// The cause.
+        #[source]
+        source: L1Error,
+    },
+    /// The transaction's input is no call of `updateState`.
+    #[error(
+        "L1's transaction {transaction} settled through another contract, in whose input no update can be found"
+    )]
+    Indirect {
         /// Which.
         transaction: B256,
         /// The cause.
@@ -54,7 +62,7 @@ impl L1 {
     /// once; ten thousand are few enough for most.
     ///
     /// # Errors
-    /// When L1 cannot be read, or holds an update whose transaction cannot.
+    /// When L1 cannot be read.
     pub async fn updates(
         &self,
         rollup_core: Address,
@@ -70,23 +78,35 @@ impl L1 {
             .from_block(from)
             .to_block(to);
         let logs: Vec<Log> = self.ask(OPERATION, "eth_getLogs", (filter,)).await.map_err(l1)?;
-        let mut updates = Vec::with_capacity(logs.len());
-        for log in logs {
-            let block = log.block_number.ok_or_else(missing)?;
-            let block_hash = log.block_hash.ok_or_else(missing)?;
-            let hash = log.transaction_hash.ok_or_else(missing)?;
-            let event = log.log_decode::<RollupCore::StateUpdated>().map_err(|_| missing())?;
-            let transaction: Option<Transaction> = self
-                .ask("ask for a transaction", "eth_getTransactionByHash", (hash,))
-                .await
-                .map_err(l1)?;
-            let transaction = transaction.ok_or_else(missing)?;
-            let event = event.inner.data;
-            // The event's hashes are the contract's own: a transaction without blobs would not have got there.
-            let update = SettledUpdate::decode(transaction.input(), &event.blobs)
-                .map_err(|source| UpdatesError::Update { transaction: hash, source })?;
-            updates.push(L1Update { block, block_hash, transaction: hash, event, update });
-        }
-        Ok(updates)
+        logs.into_iter()
+            .map(|log| {
+                let event = log.log_decode::<RollupCore::StateUpdated>().map_err(|_| missing())?;
+                Ok(L1Update {
+                    block: log.block_number.ok_or_else(missing)?,
+                    block_hash: log.block_hash.ok_or_else(missing)?,
+                    transaction: log.transaction_hash.ok_or_else(missing)?,
+                    event: event.inner.data,
+                })
+            })
+            .collect()
+    }
+
+    /// What an update's transaction says: its output and its proof. Anybody may settle through a contract of their own
+    /// (a Safe is one), and what their transaction says need not be what that contract passed on: hold it against the
+    /// event.
+    ///
+    /// # Errors
+    /// When L1 cannot be read, or the transaction's input is no update of the event's blobs.
+    pub async fn settled(&self, update: &L1Update) -> Result<SettledUpdate, UpdatesError> {
+        const OPERATION: &str = "ask for a transaction";
+        let hash = update.transaction;
+        let l1 = |source| UpdatesError::Transaction { transaction: hash, source };
+        let transaction: Option<Transaction> =
+            self.ask(OPERATION, "eth_getTransactionByHash", (hash,)).await.map_err(l1)?;
+        let transaction =
+            transaction.ok_or_else(|| l1(L1Error::malformed(OPERATION, "there is none")))?;
+        // The event's hashes are the contract's own: a transaction without blobs would not have got there.
+        SettledUpdate::decode(transaction.input(), &update.event.blobs)
+            .map_err(|source| UpdatesError::Indirect { transaction: hash, source })
     }
 }

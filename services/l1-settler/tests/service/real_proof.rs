@@ -130,20 +130,21 @@ async fn two_real_blocks_are_settled_by_their_proof() -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let [settled] = &found[..] else { anyhow::bail!("{} updates", found.len()) };
-    let held = chain.l1.held(chain.deployed.rollup_core, settled.block_hash).await?;
+    let [update] = &found[..] else { anyhow::bail!("{} updates", found.len()) };
+    let held = chain.l1.held(chain.deployed.rollup_core, update.block_hash).await?;
     assert_eq!(held.block_number, 2);
     assert_eq!((held.block_hash, held.root), (given.output.block_hash, given.output.final_root));
 
-    assert_eq!((&settled.update.output, &settled.update.proof), (&given.output, &given.proof));
-    let blobs = chain.anvil.blobs(settled.transaction).await?;
+    let settled = chain.l1.settled(update).await?;
+    assert_eq!((&settled.output, &settled.proof), (&given.output, &given.proof));
+    let blobs = chain.anvil.blobs(update.transaction).await?;
     let blobs = blobs.iter().map(|bytes| Blob::from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
-    assert_eq!(settled.update.state_updates(&blobs)?, decode_data(&given.data, 2)?);
+    assert_eq!(settled.state_updates(&blobs)?, decode_data(&given.data, 2)?);
 
     let receipt: TransactionReceipt =
-        chain.anvil.ask("eth_getTransactionReceipt", (settled.transaction,)).await?;
+        chain.anvil.ask("eth_getTransactionReceipt", (update.transaction,)).await?;
     let transaction: alloy::rpc::types::Transaction =
-        chain.anvil.ask("eth_getTransactionByHash", (settled.transaction,)).await?;
+        chain.anvil.ask("eth_getTransactionByHash", (update.transaction,)).await?;
     assert_eq!(transaction.to(), Some(chain.deployed.rollup_core));
     println!("gas of the update: {}, blob gas {:?}", receipt.gas_used, receipt.blob_gas_used);
     // The whole update is below what the verifier alone may take.

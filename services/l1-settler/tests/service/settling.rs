@@ -29,7 +29,7 @@ async fn two_batches_are_settled_and_read_back_from_l1() -> anyhow::Result<()> {
         let transaction = world.transaction(update.transaction).await?;
         assert_eq!(transaction.blob_versioned_hashes(), Some(&update.event.blobs[..]));
         assert_eq!(update.event.settler, world.operator.address());
-        let settled = &update.update;
+        let settled = world.l1()?.settled(update).await?;
         assert_eq!(settled.output, given.output);
         assert_eq!(settled.proof, given.proof);
         let blobs = world.anvil.blobs(update.transaction).await?;

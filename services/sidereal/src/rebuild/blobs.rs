@@ -81,7 +81,7 @@ impl BlobSource {
     /// When one of them cannot be had.
     pub async fn blobs(&self, l1: &L1, update: &L1Update) -> Result<Vec<Blob>, BlobSourceError> {
         let mut blobs = Vec::new();
-        for hash in &update.update.blob_hashes {
+        for hash in &update.event.blobs {
             blobs.push(*match self.kept(*hash)? {
                 Some(blob) => blob,
                 None => self.ask(l1, update, *hash).await?,

@@ -1,16 +1,17 @@
 //! `sidereal rebuild`: the rollup's state from Ethereum alone, so that what L1 keeps is known to be enough.
 //!
 //! ```text
-//! events of the contract ──> updates ─calldata─> output: numbers, roots, commitments ───────────────┐
+//! events of the contract ──> updates ─numbers, hashes, roots────────────────────────────────────────┐
 //!                               │                                                                   v
 //!                               └─versioned hashes─> blobs ─state diffs─> aliases undone ─> tries ─> root, equal
 //!                                   (folder, Beacon API)                                     ^
 //! genesis: recomputed from its configuration, equal to the root that the contract began with ┘
 //! ```
 //!
-//! The blobs are those of the updates because their commitments are; that they hold the state, the roots show. The
-//! contract's proof says that the roots are the right ones: this command need not verify it. What L1 does not have, it
-//! cannot rebuild: transactions, events, and the code of classes (of which there are hashes).
+//! The blobs are those of the updates because their versioned hashes are; that they hold the state, the roots show. The
+//! contract's proof says that the roots are the right ones: this command need not verify it. Nor does it read what the
+//! updates' transactions say: who settles through a contract of their own can have these say anything. What L1 does not
+//! have, it cannot rebuild: transactions, events, and the code of classes (of which there are hashes).
 
 pub mod blobs;
 pub mod compare;

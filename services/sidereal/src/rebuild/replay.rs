@@ -3,17 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::B256;
+use alloy::primitives::{B256, U256};
 use sidereal_l1_settler::L1Update;
+use sidereal_os_aggregator::{DataError, MAX_BLOCKS, data_of_blobs, decode_data};
 use sidereal_patricia::state::{AccessedKeys, StateRoots, StateTries, StateTriesUpdate};
 use sidereal_patricia::{NodeSource, TrieError};
 use sidereal_settlement::deployment::Genesis;
-use sidereal_settlement::{Blob, SettledError};
+use sidereal_settlement::{Blob, u256_to_felt, versioned_hash};
 use sidereal_starknet_os::{AliasError, StateUpdate};
 use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
 
 use super::state::{Reached, RebuiltState, StateError};
+use crate::verify::settled::blocks_of;
 
 /// The state cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +45,36 @@ pub enum RebuildError {
         /// The update's.
         found: Felt,
     },
-    /// The blobs do not hold what the update commits to.
+    /// There is not each of the update's blobs.
+    #[error(
+        "the update in L1's transaction {transaction} has {expected} blobs, and {found} are given"
+    )]
+    BlobCount {
+        /// Where the update is.
+        transaction: B256,
+        /// Blobs of the update.
+        expected: usize,
+        /// Blobs that are given.
+        found: usize,
+    },
+    /// A blob is not the update's.
+    #[error("blob {blob} of the update in L1's transaction {transaction} is not {expected}")]
+    OtherBlob {
+        /// Where the update is.
+        transaction: B256,
+        /// Index of the blob.
+        blob: usize,
+        /// Its versioned hash on L1.
+        expected: B256,
+    },
+    /// The blobs do not hold a state diff for each block.
     #[error("read the blobs of the update in L1's transaction {transaction}")]
-    Blobs {
+    Data {
         /// Where the update is.
         transaction: B256,
         /// The cause.
         #[source]
-        source: SettledError,
+        source: DataError,
     },
     /// A state diff does not mean anything after those before.
     #[error("undo the aliases of block {block}")]
@@ -81,10 +105,26 @@ pub enum RebuildError {
         found: Felt,
     },
     /// The numbers of the update are none.
-    #[error("the update in L1's transaction {transaction} is over no blocks")]
+    #[error(
+        "the update in L1's transaction {transaction} is over blocks {first} to {last}; one has at most {MAX_BLOCKS}"
+    )]
     Numbers {
         /// Where the update is.
         transaction: B256,
+        /// Its first block.
+        first: u64,
+        /// Its last block.
+        last: u64,
+    },
+    /// A word of the update is from the field's prime on.
+    #[error("the {what} of the update in L1's transaction {transaction} is no felt: {found:#x}")]
+    NoFelt {
+        /// Where the update is.
+        transaction: B256,
+        /// Which word.
+        what: &'static str,
+        /// The word.
+        found: U256,
     },
     /// The file.
     #[error("keep the state")]
@@ -164,22 +204,28 @@ impl Rebuild {
         blobs: &[Blob],
     ) -> Result<Applied, RebuildError> {
         let (transaction, reached) = (update.transaction, &self.reached);
-        let output = &update.update.output;
+        let event = &update.event;
+        let felt = |what, found| {
+            u256_to_felt(&found).ok_or(RebuildError::NoFelt { transaction, what, found })
+        };
         for (what, expected, found) in [
-            ("block", Felt::from(reached.block_number), output.previous_block_number),
-            ("block hash", reached.block_hash, output.previous_block_hash),
-            ("root", reached.root().0, output.initial_root),
+            ("block", Felt::from(reached.block_number), event.previousBlockNumber),
+            ("block hash", reached.block_hash, event.previousBlockHash),
+            ("root", reached.root().0, event.previousRoot),
         ] {
+            let found = felt(what, found)?;
             if expected != found {
                 return Err(RebuildError::Order { transaction, what, expected, found });
             }
         }
-        let numbers = RebuildError::Numbers { transaction };
-        let block_number = u64::try_from(output.block_number).map_err(|_| numbers)?;
-        let updates = update
-            .update
-            .state_updates(blobs)
-            .map_err(|source| RebuildError::Blobs { transaction, source })?;
+        let final_root = felt("new root", event.newRoot)?;
+        let block_hash = felt("new block hash", event.newBlockHash)?;
+        let (first, block_number) = blocks_of(update);
+        let count = block_number.checked_sub(reached.block_number).map(usize::try_from);
+        let Some(Ok(count @ 1..=MAX_BLOCKS)) = count else {
+            return Err(RebuildError::Numbers { transaction, first, last: block_number });
+        };
+        let updates = state_updates(update, blobs, count)?;
         let mut diff = ThinStateDiff::default();
         let mut applied = Applied { updates: 1, blobs: blobs.len() as u64, ..Applied::default() };
         let mut allocated = BTreeMap::new();
@@ -191,16 +237,12 @@ impl Rebuild {
         }
         let tries = next_tries(&self.state, reached.roots, &diff, block_number).await?;
         let found = tries.roots.global_root().0;
-        if found != output.final_root {
-            let expected = output.final_root;
+        if found != final_root {
+            let expected = final_root;
             return Err(RebuildError::Root { block: block_number, expected, found });
         }
-        let reached = Reached {
-            block_number,
-            block_hash: output.block_hash,
-            roots: tries.roots,
-            l1_block: update.block,
-        };
+        let reached =
+            Reached { block_number, block_hash, roots: tries.roots, l1_block: update.block };
         let kept = self.state.apply(&self.rollup, &reached, &diff, &tries.new_nodes).await;
         kept.map_err(RebuildError::State)?;
         self.reached = reached;
@@ -224,6 +266,28 @@ impl Rebuild {
         keys.extend(self.state.keys_of(&older).await.map_err(RebuildError::State)?);
         update.resolve(&keys).map_err(|source| RebuildError::Aliases { block, source })
     }
+}
+
+/// The state diff of each of the update's `count` blocks, from the blobs, which must be those that the contract checked.
+fn state_updates(
+    update: &L1Update,
+    blobs: &[Blob],
+    count: usize,
+) -> Result<Vec<StateUpdate>, RebuildError> {
+    let transaction = update.transaction;
+    let (expected, found) = (update.event.blobs.len(), blobs.len());
+    if expected != found {
+        return Err(RebuildError::BlobCount { transaction, expected, found });
+    }
+    for (index, (blob, expected)) in blobs.iter().zip(&update.event.blobs).enumerate() {
+        if !versioned_hash(blob).is_ok_and(|found| found == *expected) {
+            let expected = *expected;
+            return Err(RebuildError::OtherBlob { transaction, blob: index, expected });
+        }
+    }
+    data_of_blobs(blobs)
+        .and_then(|data| decode_data(&data, count))
+        .map_err(|source| RebuildError::Data { transaction, source })
 }
 
 async fn next_tries(

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sidereal_block_prover::BlockProof;
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
+use sidereal_settlement::deployment::Genesis;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
@@ -51,21 +52,29 @@ pub async fn fetch(options: &VerifyOptions, hash: TransactionHash) -> anyhow::Re
     Ok(Bundle { transaction_hash: hash, witness, proof })
 }
 
-/// What StarknetOS wrote for the blocks of a batch: for one by its verified proof, for the others as the proof store's
-/// unverified proofs claim.
-pub struct Outputs<'a> {
+/// What the chain's services say; of what StarknetOS wrote for the blocks of a batch: for one the verified proof, for the
+/// others the proof store's unverified ones.
+pub struct Chain<'a> {
+    rpc: Rpc,
     http: reqwest::Client,
     base: String,
     walked: &'a Walked,
 }
 
-impl<'a> Outputs<'a> {
-    pub fn new(proofs: &str, walked: &'a Walked) -> anyhow::Result<Self> {
-        Ok(Self { http: client()?, base: proofs.trim_end_matches('/').to_owned(), walked })
+impl<'a> Chain<'a> {
+    pub fn new(options: &VerifyOptions, walked: &'a Walked) -> anyhow::Result<Self> {
+        let base = options.proofs.trim_end_matches('/').to_owned();
+        Ok(Self { rpc: Rpc::new(&options.rpc), http: client()?, base, walked })
     }
 }
 
-impl gather::Outputs for Outputs<'_> {
+impl gather::Chain for Chain<'_> {
+    async fn genesis(&self, block: u64) -> anyhow::Result<Genesis> {
+        let header = header(&self.rpc, block).await?;
+        let (root, block_hash) = (felt(&header, "new_root")?, felt(&header, "block_hash")?);
+        Ok(Genesis { root, block_number: block, block_hash })
+    }
+
     async fn output(&self, block: u64) -> anyhow::Result<Vec<Felt>> {
         if block == self.walked.block {
             return Ok(self.walked.output.clone());
@@ -106,29 +115,26 @@ async fn download(http: &reqwest::Client, url: &str) -> anyhow::Result<Option<Ve
     Ok(Some(bytes))
 }
 
+/// A block by the node.
+async fn header(rpc: &Rpc, number: u64) -> anyhow::Result<Value> {
+    rpc.call("starknet_getBlockWithTxHashes", json!({ "block_id": { "block_number": number } }))
+        .await
+        .with_context(|| format!("cannot read block {number}"))
+}
+
+fn felt(block: &Value, field: &str) -> anyhow::Result<Felt> {
+    serde_json::from_value(block[field].clone())
+        .with_context(|| format!("the node's block has no {field}"))
+}
+
 /// The node's header of the block, and of the one before it, must be those of the walk.
 pub async fn compare_with_node(options: &VerifyOptions, bundle: &Bundle) -> anyhow::Result<Link> {
     let witness = BlockWitness::decode(&bundle.witness, WitnessLimits::default())?;
     let header = &witness.header;
     let rpc = Rpc::new(&options.rpc);
-    let block = |number: u64| {
-        let rpc = rpc.clone();
-        async move {
-            rpc.call::<Value>(
-                "starknet_getBlockWithTxHashes",
-                json!({ "block_id": { "block_number": number } }),
-            )
-            .await
-            .with_context(|| format!("cannot read block {number}"))
-        }
-    };
-    let felt = |block: &Value, field: &str| -> anyhow::Result<Felt> {
-        serde_json::from_value(block[field].clone())
-            .with_context(|| format!("the node's block has no {field}"))
-    };
     let number = header.number.0;
-    let current = block(number).await?;
-    let parent = block(number.saturating_sub(1)).await?;
+    let current = self::header(&rpc, number).await?;
+    let parent = self::header(&rpc, number.saturating_sub(1)).await?;
     let pairs = [
         ("the block's hash", felt(&current, "block_hash")?, header.hash.0),
         ("the block's state root", felt(&current, "new_root")?, header.state_root.0),

@@ -1,4 +1,4 @@
-//! Getting from L1, and from the proof store, what the links to L1's state are checked on.
+//! Getting from L1, and from the chain's own services, what the links to L1's state are checked on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use sidereal_final_proof::VerificationKey;
 use sidereal_l1_settler::{HeldState, InForce, L1Block, L1Update, pinned_hashes, verifier_key};
 use sidereal_os_aggregator::MAX_BLOCKS;
+use sidereal_settlement::deployment::Genesis;
 use starknet_api::core::ChainId;
 use starknet_types_core::felt::Felt;
 
@@ -22,8 +23,12 @@ pub fn pins(chain_id: &ChainId) -> anyhow::Result<Pins> {
     Ok(Pins { hashes, last_circuit: VerificationKey::ETHEREUM })
 }
 
-/// Who tells what StarknetOS wrote for a block. It need not be true: what is not, does not hash to what L1 has.
-pub trait Outputs: Sync {
+/// Who tells of the chain.
+pub trait Chain: Sync {
+    /// The state after a block that needs no proof. It is taken on trust: whoever knows better, asks a node of their own.
+    fn genesis(&self, block: u64) -> impl Future<Output = anyhow::Result<Genesis>> + Send;
+
+    /// What StarknetOS wrote for a block. It need not be true: what is not, does not hash to what L1 has.
     fn output(&self, block: u64) -> impl Future<Output = anyhow::Result<Vec<Felt>>> + Send;
 }
 
@@ -32,11 +37,15 @@ pub async fn gather(
     rollup: &Rollup,
     block: u64,
     wait: Duration,
-    outputs_of: &impl Outputs,
+    chain: &impl Chain,
 ) -> anyhow::Result<Evidence> {
     let Rollup { record, l1 } = rollup;
     let (head, held) = until_settled(rollup, block, wait).await?;
     let (update, in_force) = find(rollup, block, &head).await?;
+    let settled = l1.settled(&update).await.with_context(|| {
+        let (first, last) = blocks_of(&update);
+        format!("the proof of blocks {first} to {last} cannot be had from L1")
+    })?;
 
     let receipt = l1.receipt(update.transaction).await?;
     let succeeded = receipt.is_some_and(|receipt| {
@@ -53,11 +62,14 @@ pub async fn gather(
             our_verifiers.insert(verifier);
         }
     }
+    let contract_genesis = l1.genesis(address, record.l1_block).await?;
+    let genesis = chain.genesis(contract_genesis.block_number).await?;
     let contract = ContractFacts {
         address,
         head: head.number,
         succeeded,
-        has_our_code: l1.has_our_code(address, head.hash).await?,
+        our_code: l1.our_code(address, head.hash).await?,
+        genesis: contract_genesis,
         in_force,
         system,
         our_verifiers,
@@ -69,10 +81,10 @@ pub async fn gather(
     // No aggregator takes more, whatever the event says.
     for number in (first..=last).take(MAX_BLOCKS) {
         progress.tell(format_args!("reading the proofs of blocks {first} to {last}: {number}"))?;
-        outputs.push(outputs_of.output(number).await?);
+        outputs.push(chain.output(number).await?);
     }
     progress.clear()?;
-    Ok(Evidence { update, outputs, contract })
+    Ok(Evidence { update, settled, outputs, genesis, contract })
 }
 
 async fn until_settled(

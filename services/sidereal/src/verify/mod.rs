@@ -131,9 +131,9 @@ async fn walk_to_l1(
         );
     }
     let pins = gather::pins(&walked.chain_id)?;
-    let outputs = fetch::Outputs::new(&options.proofs, walked)?;
+    let chain = fetch::Chain::new(options, walked)?;
     let wait = Duration::from_secs(options.wait_s);
-    let evidence = gather::gather(&rollup, walked.block, wait, &outputs).await?;
+    let evidence = gather::gather(&rollup, walked.block, wait, &chain).await?;
     let block = walked.block;
     let (links, printed) = tokio::task::spawn_blocking(move || {
         let mut printed = Ok(());

@@ -13,20 +13,24 @@ use std::fmt;
 
 use alloy::primitives::{Address, B256, U256};
 use sidereal_final_proof::{DecodeError, VerificationKey, verify_calldata};
-use sidereal_l1_settler::{HeldState, InForce, L1Update};
+use sidereal_l1_settler::{Delays, HeldState, InForce, L1Update};
 use sidereal_os_aggregator::Tree;
 use sidereal_os_aggregator::claims::{CircuitClaim, FinalClaims, block_claim, tree_claim};
-use sidereal_settlement::deployment::PinnedHashes;
-use sidereal_settlement::{RollupCore, circuit_hash_to_u256, felt_to_u256};
+use sidereal_settlement::deployment::{Genesis, PinnedHashes};
+use sidereal_settlement::{RollupCore, SettledUpdate, circuit_hash_to_u256, felt_to_u256};
 use starknet_types_core::felt::Felt;
 
 /// What the links are checked on. Nothing of it is believed, but that L1's node tells what L1 says.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The update that settled the block.
+    /// The update that settled the block, by the contract's event.
     pub update: L1Update,
+    /// The same by its transaction.
+    pub settled: SettledUpdate,
     /// What StarknetOS wrote for each block of the update, in order.
     pub outputs: Vec<Vec<Felt>>,
+    /// The state that the chain began with, by its node: the block that the contract says.
+    pub genesis: Genesis,
     /// What the contract says.
     pub contract: ContractFacts,
 }
@@ -40,8 +44,10 @@ pub struct ContractFacts {
     pub head: u64,
     /// Whether the update's transaction succeeded, in the block that the update is in.
     pub succeeded: bool,
-    /// Whether its code is the one that this build deploys.
-    pub has_our_code: bool,
+    /// The delays in its code, if that is the one that this build deploys.
+    pub our_code: Option<Delays>,
+    /// The state that it was deployed with.
+    pub genesis: Genesis,
     /// The proof systems that were put in force, up to the head, in order.
     pub in_force: Vec<InForce>,
     /// The proof system in force.
@@ -59,8 +65,15 @@ pub enum L1Link {
     Batch { block: u64, first: u64, last: u64, transaction: B256 },
     /// The last proof verifies, and says that the aggregator's output is true.
     LastProof { bytes: usize },
-    /// The contract checks the same, took the update, and holds its state or a later one.
-    Contract { address: Address, held: u64, l1_block: u64, depth: u64 },
+    /// The contract checks the same, began where the chain did, took the update, and holds its state or a later one.
+    Contract {
+        address: Address,
+        held: u64,
+        l1_block: u64,
+        depth: u64,
+        genesis: Genesis,
+        delays: Delays,
+    },
 }
 
 impl fmt::Display for L1Link {
@@ -77,10 +90,16 @@ impl fmt::Display for L1Link {
                  that tree",
                 bytes / 1024
             ),
-            Self::Contract { address, held, l1_block, depth } => write!(
+            Self::Contract { address, held, l1_block, depth, genesis, delays } => write!(
                 f,
-                "contract     {address} is of this release's code, programs and circuits, took the update in L1's \
-                 block {l1_block} ({depth} blocks on top), and holds block {held}"
+                "contract     {address} is of this release's code, programs and circuits, began with the root {:#x} of \
+                 block {}, as the node says, took the update in L1's block {l1_block} ({depth} blocks on top), and \
+                 holds block {held}; others may settle after {} s without an update, and another proof system is in \
+                 force {} s after its announcement at the earliest",
+                genesis.root,
+                genesis.block_number,
+                delays.operator_silence_s,
+                delays.upgrade_delay_s
             ),
         }
     }
@@ -89,7 +108,10 @@ impl fmt::Display for L1Link {
 /// The link that does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokenL1Link {
-    #[error("the contract's event says another {what} than the transaction")]
+    #[error(
+        "the contract's event says another {what} than the transaction, which was sent to another contract: that need \
+         not pass on what it is given"
+    )]
     Event { what: &'static str },
     #[error("the update settles blocks {first} to {last}, and not block {block}")]
     OtherBlocks { block: u64, first: u64, last: u64 },
@@ -108,6 +130,11 @@ pub enum BrokenL1Link {
     Transaction { transaction: B256, block: u64 },
     #[error("the code of the contract {address} is not the one that this release deploys")]
     Code { address: Address },
+    #[error(
+        "the contract began with another {what} of block {block} than the chain has: {found:#x}, and the node says \
+         {expected:#x}"
+    )]
+    Genesis { what: &'static str, block: u64, expected: Felt, found: Felt },
     #[error("no event says which proof system was in force in L1's block {block}")]
     NoProofSystem { block: u64 },
     #[error(
@@ -154,7 +181,7 @@ pub fn walk(
     };
     let (link, tree) = batch_link(evidence, block, pins)?;
     holds(link);
-    holds(last_proof_link(&evidence.update, &tree, pins)?);
+    holds(last_proof_link(&evidence.settled, &tree, pins)?);
     holds(contract_link(evidence, pins)?);
     Ok(links)
 }
@@ -164,8 +191,8 @@ fn batch_link(
     block: u64,
     pins: &Pins,
 ) -> Result<(L1Link, CircuitClaim), BrokenL1Link> {
-    let L1Update { update, event, transaction, .. } = &evidence.update;
-    let output = &update.output;
+    let L1Update { event, transaction, .. } = &evidence.update;
+    let output = &evidence.settled.output;
     for (what, said, found) in [
         ("number of the block before", event.previousBlockNumber, output.previous_block_number),
         ("number of the last block", event.newBlockNumber, output.block_number),
@@ -212,11 +239,10 @@ pub fn blocks_of(update: &L1Update) -> (u64, u64) {
 }
 
 fn last_proof_link(
-    update: &L1Update,
+    settled: &SettledUpdate,
     tree: &CircuitClaim,
     pins: &Pins,
 ) -> Result<L1Link, BrokenL1Link> {
-    let settled = &update.update;
     let claims = FinalClaims::new(&pins.hashes.roots, tree, &settled.output.encode());
     verify_calldata(&settled.proof, &pins.last_circuit, &claims.last)
         .map_err(BrokenL1Link::LastProof)?;
@@ -229,9 +255,11 @@ fn contract_link(evidence: &Evidence, pins: &Pins) -> Result<L1Link, BrokenL1Lin
         let (transaction, block) = (update.transaction, update.block);
         return Err(BrokenL1Link::Transaction { transaction, block });
     }
-    if !contract.has_our_code {
+    let Some(delays) = contract.our_code else {
         return Err(BrokenL1Link::Code { address: contract.address });
-    }
+    };
+    check_genesis(&contract.genesis, &evidence.genesis)?;
+    let ((_, last), held) = (blocks_of(update), contract.held);
     // The last one before the update's block, and those that came with that block, whatever their order in it.
     let before = contract.in_force.iter().rfind(|system| system.block < update.block);
     let within = contract.in_force.iter().filter(|system| system.block == update.block);
@@ -239,20 +267,24 @@ fn contract_link(evidence: &Evidence, pins: &Pins) -> Result<L1Link, BrokenL1Lin
     if then.is_empty() {
         return Err(BrokenL1Link::NoProofSystem { block: update.block });
     }
+    // Whichever of the later ones was in force could have made the later state that the contract holds.
+    let later = contract.in_force.iter().filter(|system| system.block > update.block);
+    let later =
+        later.filter(|_| held.block_number != last).map(|it| (&it.system, "since the update"));
     let now = std::iter::once((&contract.system, "now"));
-    for (system, when) in then.into_iter().map(|system| (system, "at the update")).chain(now) {
+    let then = then.into_iter().map(|system| (system, "at the update"));
+    for (system, when) in then.chain(now).chain(later) {
         check_system(system, when, &pins.hashes)?;
         let verifier = system.verifier;
         if !contract.our_verifiers.contains(&verifier) {
             return Err(BrokenL1Link::Verifier { verifier });
         }
     }
-    let ((_, last), held) = (blocks_of(update), contract.held);
     if held.block_number < last {
         return Err(BrokenL1Link::Behind { held: held.block_number, last });
     }
     if held.block_number == last {
-        let output = &update.update.output;
+        let output = &evidence.settled.output;
         for (what, found, said) in [
             ("hash", held.block_hash, output.block_hash),
             ("state root", held.root, output.final_root),
@@ -267,7 +299,23 @@ fn contract_link(evidence: &Evidence, pins: &Pins) -> Result<L1Link, BrokenL1Lin
         held: held.block_number,
         l1_block: update.block,
         depth: contract.head.saturating_sub(update.block),
+        genesis: contract.genesis,
+        delays,
     })
+}
+
+fn check_genesis(contract: &Genesis, chain: &Genesis) -> Result<(), BrokenL1Link> {
+    let block = contract.block_number;
+    for (what, found, expected) in [
+        ("number", Felt::from(block), Felt::from(chain.block_number)),
+        ("hash", contract.block_hash, chain.block_hash),
+        ("state root", contract.root, chain.root),
+    ] {
+        if found != expected {
+            return Err(BrokenL1Link::Genesis { what, block, expected, found });
+        }
+    }
+    Ok(())
 }
 
 fn check_system(

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use alloy::hex;
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use sidereal::rebuild::blobs::{BlobSource, BlobSourceError};
 use sidereal::rebuild::compare::compare;
@@ -15,6 +15,8 @@ use sidereal::rebuild::replay::{Applied, Rebuild, RebuildError};
 use sidereal::rebuild::state::RebuiltState;
 use sidereal::rebuild::{catch_up, state};
 use sidereal::rpc::Rpc;
+use sidereal::verify::gather::{self, gather, pins};
+use sidereal::verify::settled::{BrokenL1Link, walk};
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::limits::BlockLimits;
 use sidereal_execution::testing::{
@@ -23,13 +25,15 @@ use sidereal_execution::testing::{
 };
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_execution::witness::BlockWitness;
-use sidereal_l1_settler::{Beacon, BeaconFailure, BlockIds, DeploymentRecord, L1Update};
-use sidereal_os_aggregator::blobs;
+use sidereal_l1_settler::{
+    Beacon, BeaconFailure, BlockIds, DeploymentRecord, L1Update, UpdatesError,
+};
 use sidereal_os_aggregator::claims::circuit_hash;
+use sidereal_os_aggregator::{MAX_BLOCKS, blobs};
 use sidereal_sequencer::genesis::{GenesisSection, allocate};
 use sidereal_service::Secret;
 use sidereal_settlement::deployment::Genesis;
-use sidereal_settlement::{Blob, SettledError, Update, versioned_hash};
+use sidereal_settlement::{Blob, Update, versioned_hash};
 use starknet_api::core::ContractAddress;
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_types_core::felt::Felt;
@@ -254,6 +258,66 @@ async fn the_state_is_rebuilt_from_l1_alone() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Pins down that what an update's transaction says, which outsiders can choose, does not matter to a rebuild, and to a
+/// verification only for the blocks of that update.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_through_other_contracts_harm_nobody_else() -> anyhow::Result<()> {
+    let world = World::new(&chain_id(), CHAIN.genesis, Proofs::TakenAtTheirWord).await?;
+    let [first, second, third] = &updates()[..] else { anyhow::bail!("three updates") };
+    world.settle(first).await?;
+    let mut lie = second.clone();
+    lie.output.final_root += Felt::ONE;
+    world.settle_through_a_liar(&lie, second).await?;
+    // More blocks than an update may have: this cannot be read.
+    let mut unreadable = third.clone();
+    unreadable.output.block_number += Felt::from(MAX_BLOCKS);
+    world.settle_through_a_liar(&unreadable, third).await?;
+
+    let updates = world.updates().await?;
+    let l1 = &world.rollup.l1;
+    assert_eq!(l1.settled(&updates[0]).await?.output, first.output);
+    assert_eq!(l1.settled(&updates[1]).await?.output, lie.output);
+    let transaction = updates[2].transaction;
+    let error = l1.settled(&updates[2]).await.unwrap_err();
+    assert!(matches!(error, UpdatesError::Indirect { transaction: t, .. } if t == transaction));
+
+    let folder = tempfile::tempdir()?;
+    let anvil = beacon(&world.anvil.url);
+    let source = BlobSource { folder: None, beacon: Some((anvil, BlockIds::Numbers)) };
+    let mut rebuild = begin(&world, folder.path()).await?;
+    let applied = catch_up(&mut rebuild, &world.rollup, &source).await?;
+    assert_eq!((applied.updates, applied.blocks), (3, 8));
+    assert_eq!(rebuild.reached().root(), CHAIN.witnesses[7].header.state_root);
+
+    let pins = pins(&chain_id())?;
+    let walked = async |block| {
+        let evidence = gather(&world.rollup, block, Duration::ZERO, &Outputs).await?;
+        Ok::<_, anyhow::Error>(walk(&evidence, block, &pins, &mut |_| {}).unwrap_err())
+    };
+    // The blocks' own outputs, not the test's, would get on.
+    let honest = walked(2).await?;
+    assert!(matches!(honest, BrokenL1Link::TreeHash { .. }), "{honest}");
+    let lied = walked(3).await?;
+    assert!(matches!(lied, BrokenL1Link::Event { what: "state root" }), "{lied}");
+    let error = walked(6).await.unwrap_err();
+    assert!(error.to_string().contains("blocks 6 to 8"), "{error}");
+    let error = error.downcast_ref::<UpdatesError>();
+    assert!(matches!(error, Some(UpdatesError::Indirect { .. })), "{error:?}");
+    Ok(())
+}
+
+struct Outputs;
+
+impl gather::Chain for Outputs {
+    async fn genesis(&self, _: u64) -> anyhow::Result<Genesis> {
+        Ok(CHAIN.genesis)
+    }
+
+    async fn output(&self, block: u64) -> anyhow::Result<Vec<Felt>> {
+        Ok(vec![Felt::from(block)])
+    }
+}
+
 /// An update out of order, with other blobs, or with a root that its blobs do not lead to.
 async fn order_is_refused(
     world: &World,
@@ -269,22 +333,37 @@ async fn order_is_refused(
     let early = rebuild.apply(&updates[1], &blobs[1]).await.unwrap_err();
     assert!(matches!(early, RebuildError::Order { what: "block", .. }), "{early}");
     let mut other = updates[0].clone();
-    other.update.output.previous_block_hash += Felt::ONE;
+    other.event.previousBlockHash += U256::ONE;
     let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
     assert!(matches!(error, RebuildError::Order { what: "block hash", .. }), "{error}");
     let mut other = updates[0].clone();
-    other.update.output.initial_root += Felt::ONE;
+    other.event.previousRoot += U256::ONE;
     let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
     assert!(matches!(error, RebuildError::Order { what: "root", .. }), "{error}");
 
     let error = rebuild.apply(&updates[0], &blobs[2]).await.unwrap_err();
-    let RebuildError::Blobs { source: SettledError::BlobHash { blob: 0, .. }, .. } = error else {
-        anyhow::bail!("{error}");
-    };
+    assert!(matches!(error, RebuildError::OtherBlob { blob: 0, .. }), "{error}");
     let error = rebuild.apply(&updates[0], &[]).await.unwrap_err();
-    assert!(matches!(error, RebuildError::Blobs { .. }), "{error}");
+    assert!(matches!(error, RebuildError::BlobCount { found: 0, .. }), "{error}");
+    // The blobs hold the state diffs of two blocks.
+    for last in [1, 3] {
+        let mut other = updates[0].clone();
+        other.event.newBlockNumber = U256::from(last);
+        let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
+        assert!(matches!(error, RebuildError::Data { .. }), "{last}: {error}");
+    }
+    for last in [U256::ZERO, U256::from(MAX_BLOCKS + 1), U256::MAX] {
+        let mut other = updates[0].clone();
+        other.event.newBlockNumber = last;
+        let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
+        assert!(matches!(error, RebuildError::Numbers { first: 1, .. }), "{error}");
+    }
     let mut other = updates[0].clone();
-    other.update.output.final_root += Felt::ONE;
+    other.event.newRoot = U256::MAX;
+    let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
+    assert!(matches!(error, RebuildError::NoFelt { what: "new root", .. }), "{error}");
+    let mut other = updates[0].clone();
+    other.event.newRoot += U256::ONE;
     let error = rebuild.apply(&other, &blobs[0]).await.unwrap_err();
     assert!(matches!(error, RebuildError::Root { block: 2, .. }), "{error}");
 
@@ -309,7 +388,7 @@ async fn files_are_refused(
     updates: &[L1Update],
     alone: &BlobSource,
 ) -> anyhow::Result<()> {
-    let file = folder.join(format!("{}.blob", updates[1].update.blob_hashes[0]));
+    let file = folder.join(format!("{}.blob", updates[1].event.blobs[0]));
     let whole = std::fs::read(&file)?;
     assert_eq!(whole.len(), 131_072);
     let mut flipped = whole.clone();

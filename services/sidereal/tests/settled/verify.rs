@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use alloy::primitives::{Bytes, U64, U256};
+use alloy::primitives::{Address, Bytes, U64, U256};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use sidereal::verify::Bundle;
-use sidereal::verify::gather::{Outputs, gather, pins};
+use sidereal::verify::gather::{Chain, gather, pins};
 use sidereal::verify::settled::{BrokenL1Link, Evidence, L1Link, Pins, walk};
 use sidereal_block_prover::BlockProof;
 use sidereal_execution::classes::ExecutionMode;
 use sidereal_execution::replay::replay;
 use sidereal_execution::testing::{TestChain, invoke, transfer};
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
-use sidereal_l1_settler::DeploymentRecord;
+use sidereal_l1_settler::{Delays, DeploymentRecord};
 use sidereal_os_aggregator::claims::{block_claim, wrap_output};
 use sidereal_os_aggregator::{AggregatedOutput, joined_data};
 use sidereal_settlement::RollupCore::ProofSystem;
@@ -60,7 +60,17 @@ fn stored_update() -> Update {
 
 struct Stored;
 
-impl Outputs for Stored {
+fn genesis(output: &AggregatedOutput) -> Genesis {
+    let block_hash = output.previous_block_hash;
+    Genesis { root: output.initial_root, block_number: 0, block_hash }
+}
+
+impl Chain for Stored {
+    async fn genesis(&self, block: u64) -> anyhow::Result<Genesis> {
+        assert_eq!(block, 0);
+        Ok(genesis(&stored_update().output))
+    }
+
     async fn output(&self, block: u64) -> anyhow::Result<Vec<Felt>> {
         Ok(OUTPUTS[usize::try_from(block)? - 1].clone())
     }
@@ -68,13 +78,7 @@ impl Outputs for Stored {
 
 /// The contracts of a release over the fixture's genesis.
 async fn world(update: &Update) -> anyhow::Result<World> {
-    let output = &update.output;
-    let genesis = Genesis {
-        root: output.initial_root,
-        block_number: 0,
-        block_hash: output.previous_block_hash,
-    };
-    World::new(&chain_id(), genesis, Proofs::Verified).await
+    World::new(&chain_id(), genesis(&update.output), Proofs::Verified).await
 }
 
 async fn evidence(world: &World, block: u64) -> anyhow::Result<Evidence> {
@@ -119,7 +123,14 @@ async fn a_settled_block_is_walked_to_the_state_on_l1() -> anyhow::Result<()> {
         };
         let address = world.rollup.record.rollup_core;
         let l1_block = honest.update.block;
-        assert_eq!(*contract, L1Link::Contract { address, held: 2, l1_block, depth: 3 });
+        let genesis = genesis(&update.output);
+        let delays = Delays { operator_silence_s: 86_400, upgrade_delay_s: 172_800 };
+        let expected = L1Link::Contract { address, held: 2, l1_block, depth: 3, genesis, delays };
+        assert_eq!(*contract, expected);
+        let (said, root) = (contract.to_string(), format!("root {:#x} of block 0", genesis.root));
+        for part in [&root, "after 86400 s without an update", "172800 s after its announcement"] {
+            assert!(said.contains(part), "{said}");
+        }
     }
     assert!(matches!(
         walk(&honest, 3, &pins, &mut |_| {}),
@@ -175,7 +186,7 @@ async fn a_settled_block_is_walked_to_the_state_on_l1() -> anyhow::Result<()> {
 fn batch_breaks(honest: &Evidence) {
     let event = breaks(honest, |it| it.update.event.newRoot += U256::ONE);
     assert!(matches!(event, BrokenL1Link::Event { what: "state root" }), "{event}");
-    let event = breaks(honest, |it| it.update.update.output.block_hash += Felt::ONE);
+    let event = breaks(honest, |it| it.settled.output.block_hash += Felt::ONE);
     assert!(matches!(event, BrokenL1Link::Event { what: "hash of the last block" }), "{event}");
     let few = breaks(honest, |it| it.outputs.truncate(1));
     assert!(matches!(few, BrokenL1Link::OutputCount { expected: 2, found: 1 }), "{few}");
@@ -187,28 +198,28 @@ fn batch_breaks(honest: &Evidence) {
     }
     let swapped = breaks(honest, |it| it.outputs.swap(0, 1));
     assert!(matches!(swapped, BrokenL1Link::TreeHash { .. }), "{swapped}");
-    let tree = breaks(honest, |it| it.update.update.output.tree_hash[0] ^= 1);
+    let tree = breaks(honest, |it| it.settled.output.tree_hash[0] ^= 1);
     assert!(matches!(tree, BrokenL1Link::TreeHash { .. }), "{tree}");
-    let wrap = breaks(honest, |it| it.update.update.output.wrap_root[9] ^= 1);
+    let wrap = breaks(honest, |it| it.settled.output.wrap_root[9] ^= 1);
     assert!(matches!(wrap, BrokenL1Link::Circuit { circuit: "wrapping" }), "{wrap}");
-    let merge = breaks(honest, |it| it.update.update.output.merge_root[9] ^= 1);
+    let merge = breaks(honest, |it| it.settled.output.merge_root[9] ^= 1);
     assert!(matches!(merge, BrokenL1Link::Circuit { circuit: "merging" }), "{merge}");
 }
 
 fn last_proof_breaks(honest: &Evidence) {
-    let length = honest.update.update.proof.len();
+    let length = honest.settled.proof.len();
     for at in [0, length / 3, length / 2, length - 1] {
         let flipped = breaks(honest, |it| {
-            let mut proof = it.update.update.proof.to_vec();
+            let mut proof = it.settled.proof.to_vec();
             proof[at] ^= 1;
-            it.update.update.proof = proof.into();
+            it.settled.proof = proof.into();
         });
         assert!(matches!(flipped, BrokenL1Link::LastProof(_)), "byte {at}: {flipped}");
     }
     // Words that neither the event nor the tree has: only the proof binds them.
-    let point = breaks(honest, |it| it.update.update.output.blobs.point += Felt::ONE);
+    let point = breaks(honest, |it| it.settled.output.blobs.point += Felt::ONE);
     assert!(matches!(point, BrokenL1Link::LastProof(_)), "{point}");
-    let config = breaks(honest, |it| it.update.update.output.config_hash += Felt::ONE);
+    let config = breaks(honest, |it| it.settled.output.config_hash += Felt::ONE);
     assert!(matches!(config, BrokenL1Link::LastProof(_)), "{config}");
 }
 
@@ -222,8 +233,14 @@ fn system(evidence: &mut Evidence, now: bool) -> &mut ProofSystem {
 fn contract_breaks(honest: &Evidence) {
     let failed = breaks(honest, |it| it.contract.succeeded = false);
     assert!(matches!(failed, BrokenL1Link::Transaction { .. }), "{failed}");
-    let code = breaks(honest, |it| it.contract.has_our_code = false);
+    let code = breaks(honest, |it| it.contract.our_code = None);
     assert!(matches!(code, BrokenL1Link::Code { .. }), "{code}");
+    let genesis = breaks(honest, |it| it.contract.genesis.root += Felt::ONE);
+    assert!(matches!(genesis, BrokenL1Link::Genesis { what: "state root", .. }), "{genesis}");
+    let genesis = breaks(honest, |it| it.genesis.block_hash += Felt::ONE);
+    assert!(matches!(genesis, BrokenL1Link::Genesis { what: "hash", .. }), "{genesis}");
+    let genesis = breaks(honest, |it| it.contract.genesis.block_number = 1);
+    assert!(matches!(genesis, BrokenL1Link::Genesis { what: "number", .. }), "{genesis}");
     let nothing = breaks(honest, |it| it.contract.in_force.clear());
     assert!(matches!(nothing, BrokenL1Link::NoProofSystem { .. }), "{nothing}");
 
@@ -247,13 +264,25 @@ fn contract_breaks(honest: &Evidence) {
         let short = breaks(honest, |it| system(it, now).shrinkRoots.truncate(1));
         assert!(matches!(short, BrokenL1Link::ShrinkCount { found: 1, .. }), "{short}");
     }
-    // A system that came later than the update, and is not in force any more, says nothing about the update.
+    // A system that came later than the update, and is not in force any more, says nothing about the update's state.
     let mut later = honest.clone();
     let mut system = later.contract.in_force[0].clone();
     system.block = later.update.block + 1;
     system.system.configHash += U256::ONE;
     later.contract.in_force.push(system.clone());
-    walk(&later, 1, &pins(&chain_id()).unwrap(), &mut |_| {}).unwrap();
+    let pins = pins(&chain_id()).unwrap();
+    walk(&later, 1, &pins, &mut |_| {}).unwrap();
+    // The later state, it could have made: that system, or its verifier.
+    later.contract.in_force.push(honest.contract.in_force[0].clone());
+    later.contract.held.block_number = 3;
+    let error = broken(&later, &pins);
+    assert!(matches!(error, BrokenL1Link::ProofSystem { when: "since the update", .. }), "{error}");
+    let other = Address::repeat_byte(7);
+    later.contract.in_force[1].system = honest.contract.system.clone();
+    walk(&later, 1, &pins, &mut |_| {}).unwrap();
+    later.contract.in_force[1].system.verifier = other;
+    let error = broken(&later, &pins);
+    assert!(matches!(error, BrokenL1Link::Verifier { verifier } if verifier == other), "{error}");
     // In the update's own block, or right before it, it does.
     for block in [honest.update.block, honest.update.block - 1] {
         system.block = block;
@@ -277,7 +306,7 @@ fn contract_breaks(honest: &Evidence) {
     let mut past = honest.clone();
     past.contract.held.block_number = 9;
     past.contract.held.root += Felt::ONE;
-    walk(&past, 1, &pins(&chain_id()).unwrap(), &mut |_| {}).unwrap();
+    walk(&past, 1, &pins, &mut |_| {}).unwrap();
 }
 
 /// Pins down what the command itself does: it says that a block is not settled; and of one whose update the contract

@@ -15,8 +15,8 @@ use sidereal_l1_settler::{
 use sidereal_os_aggregator::AggregatedOutput;
 use sidereal_os_aggregator::claims::{CircuitClaim, CircuitHash, FinalClaims};
 use sidereal_service::Secret;
-use sidereal_settlement::Update;
 use sidereal_settlement::deployment::{Genesis, Roles};
+use sidereal_settlement::{Update, felt_to_u256};
 use sidereal_starknet_os::{BlobCommitments, Committed};
 use starknet_api::core::ChainId;
 use starknet_types_core::felt::Felt;
@@ -96,14 +96,38 @@ impl World {
 
     /// Sends an update, which the contract must take.
     pub async fn settle(&self, update: &Update) -> anyhow::Result<()> {
-        let database = format!("sqlite://{}", self.folder.path().join("settler.db").display());
+        self.send(KEYS[1], self.rollup.record.rollup_core, update).await?;
+        self.until_held(update).await
+    }
+
+    /// Settles as an outsider, through a contract that is told one update and passes on another one.
+    pub async fn settle_through_a_liar(
+        &self,
+        told: &Update,
+        update: &Update,
+    ) -> anyhow::Result<()> {
+        // As long as the operator must be silent for.
+        let _: serde_json::Value = self.anvil.ask("evm_increaseTime", (86_401,)).await?;
+        let (liar, passed_on) = (Address::repeat_byte(0x11), Address::repeat_byte(0x22));
+        let code = liar_code(self.rollup.record.rollup_core, passed_on);
+        for (address, code) in [(liar, code), (passed_on, update.prepare()?.calldata)] {
+            self.anvil.ask::<_, ()>("anvil_setCode", (address, code)).await?;
+        }
+        self.anvil.mine(1).await?;
+        self.send(KEYS[2], liar, told).await?;
+        self.until_held(update).await
+    }
+
+    async fn send(&self, key: &str, contract: Address, update: &Update) -> anyhow::Result<()> {
+        let path = self.folder.path().join(format!("{contract}.db"));
+        let database = format!("sqlite://{}", path.display());
         let (status, _) = watch::channel(None);
         let settler = Settler {
             l1: self.rollup.l1.clone(),
-            account: account(KEYS[1])?,
+            account: account(key)?,
             store: SettlerStore::open(&DatabaseConfig { url: database, connections: 2 }).await?,
             batches: Arc::new(One(update.clone())),
-            rollup_core: self.rollup.record.rollup_core,
+            rollup_core: contract,
             chain_id: 31_337,
             holder: "test".to_owned(),
             depth_blocks: 0,
@@ -111,14 +135,18 @@ impl World {
             status,
         };
         settler.pass().await?;
+        Ok(())
+    }
+
+    async fn until_held(&self, update: &Update) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
-            let head = self.rollup.l1.head().await?;
-            let held = self.rollup.l1.held(self.rollup.record.rollup_core, head.hash).await?;
-            if held.root == update.output.final_root {
+            // Not by the state: Anvil shows that already while it makes the block.
+            let found = self.updates().await?.last().map(|update| update.event.newRoot);
+            if found == Some(felt_to_u256(&update.output.final_root)) {
                 return Ok(());
             }
-            anyhow::ensure!(started.elapsed() < LIMIT, "the update was not taken: {held:?}");
+            anyhow::ensure!(started.elapsed() < LIMIT, "the update was not taken: {found:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -162,6 +190,27 @@ pub fn update(blocks: &[BlockWitness], tree: CircuitHash) -> anyhow::Result<Upda
     let tree = CircuitClaim { root, output: tree };
     let proof = FinalClaims::new(&roots, &tree, &output.encode()).last.to_vec().into();
     Ok(Update { output, data, proof })
+}
+
+/// A contract that passes questions on to `rollup_core`, which have no arguments, and in place of all else the code of
+/// `passed_on`.
+fn liar_code(rollup_core: Address, passed_on: Address) -> Bytes {
+    let push = |address: Address| format!("73{}", alloy::hex::encode(address));
+    let (rollup_core, passed_on) = (push(rollup_core), push(passed_on));
+    let code = [
+        // if (calldatasize > 4) goto other;
+        "6004361160 11 57",
+        // calldatacopy(0, 0, calldatasize); size = calldatasize; goto call;
+        "3660006000 37 36 6043 56",
+        // other: size = extcodesize(passed_on); extcodecopy(passed_on, 0, 0, size);
+        &format!("5b {passed_on} 3b 80 6000 6000 {passed_on} 3c"),
+        // call: if (call(gas, rollup_core, 0, 0, size, 0, 32)) goto done; revert(0, 0);
+        &format!("5b 6000 6020 91 6000 6000 {rollup_core} 5a f1 606c 57 6000 6000 fd"),
+        // done: return(0, 32);
+        "5b 6020 6000 f3",
+    ];
+    let code = code.concat().replace(' ', "");
+    alloy::hex::decode(code).expect("it is hexadecimal").into()
 }
 
 /// Creation code of contracts/solidity/test/support/EchoVerifier.sol.
