@@ -125,18 +125,26 @@ impl L1 {
         u64::from_str_radix(word.trim_start_matches("0x"), 16).context("reading a block number")
     }
 
-    /// Waits until the contract holds that block.
+    /// Waits until the contract holds that block, and its event is there: Anvil shows the state of a block that it is
+    /// still making, but not its events.
     pub async fn settles(&mut self, block: u64, limit: Duration) -> anyhow::Result<()> {
         self.process.check_running()?;
         until(&format!("block {block} settled on L1"), limit, || async {
             let held = self.settled_block().await?;
-            anyhow::Ok(if held >= block { Seen::Done(()) } else { Seen::NotYet(held) })
+            let told = self.updates().await?.last().map_or(0, |(settled, _)| *settled);
+            let done = held >= block && told >= block;
+            anyhow::Ok(if done { Seen::Done(()) } else { Seen::NotYet((held, told)) })
         })
         .await
     }
 
     /// Who has sent each update, in order; addresses in lower case.
     pub async fn updates_by(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.updates().await?.into_iter().map(|(_, sender)| sender).collect())
+    }
+
+    /// The last block of each update, and its sender.
+    async fn updates(&self) -> anyhow::Result<Vec<(u64, String)>> {
         let filter = json!({
             "address": self.rollup_core,
             "topics": [STATE_UPDATED],
@@ -148,8 +156,12 @@ impl L1 {
             .context("eth_getLogs answered no list")?
             .iter()
             .map(|log| {
-                let topic = log["topics"][3].as_str().context("an update without its sender")?;
-                Ok(format!("0x{}", topic.get(26..).unwrap_or_default()))
+                let topic = |index: usize| {
+                    let word = log["topics"][index].as_str();
+                    word.and_then(|word| word.get(26..)).context("an update without its topics")
+                };
+                let block = u64::from_str_radix(topic(2)?, 16).context("reading a topic")?;
+                Ok((block, format!("0x{}", topic(3)?)))
             })
             .collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::Transaction;
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -287,10 +287,13 @@ impl World {
         transaction.with_context(|| format!("L1 does not know {hash}"))
     }
 
-    /// Waits until the contract holds a block.
+    /// Waits until the contract holds a block, and the last event is that of the update which brought it: Anvil shows the
+    /// state of a block that it is still making, but not its events.
     pub async fn until_held(&self, block: u64) -> anyhow::Result<()> {
         until(&format!("the contract holds block {block}"), async || {
-            Ok(self.held().await?.block_number == block)
+            let updates = self.updates().await?;
+            let last = updates.last().map_or(U256::ZERO, |update| update.event.newBlockNumber);
+            Ok(self.held().await?.block_number == block && last == U256::from(block))
         })
         .await
     }
