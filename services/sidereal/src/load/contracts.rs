@@ -87,14 +87,13 @@ pub async fn prepare(
     if matches!(options.kind, Kind::Transfers | Kind::Mixed) {
         calls.push(Target::Transfer);
     }
-    for (kind, name, entry_point, n) in [
-        (Kind::Fibonacci, "fibonacci", "compute", FIBONACCI_N),
-        (Kind::Factorial, "factorial", "compute", FACTORIAL_N),
-    ] {
+    for (kind, name, n) in
+        [(Kind::Fibonacci, "fibonacci", FIBONACCI_N), (Kind::Factorial, "factorial", FACTORIAL_N)]
+    {
         if options.kind == kind || options.kind == Kind::Mixed {
             let folder = contracts_folder(options)?;
             let to = deployed(rpc, deployer, &folder, name, prices).await?;
-            calls.push(Target::Compute { to, entry_point, n });
+            calls.push(Target::Compute { to, entry_point: name, n });
         }
     }
     Ok(Targets { calls })
