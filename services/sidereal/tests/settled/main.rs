@@ -6,5 +6,6 @@
 mod anvil;
 mod node;
 mod rebuild;
+mod thousands;
 mod verify;
 mod world;

@@ -134,10 +134,10 @@ fn updates() -> Vec<Update> {
 
 /// Every value that the chain has now, by its own state diffs.
 #[derive(Default, Debug, PartialEq)]
-struct Values {
-    cells: BTreeMap<(Felt, Felt), Felt>,
-    nonces: BTreeMap<Felt, Felt>,
-    classes: BTreeMap<Felt, Felt>,
+pub struct Values {
+    pub cells: BTreeMap<(Felt, Felt), Felt>,
+    pub nonces: BTreeMap<Felt, Felt>,
+    pub classes: BTreeMap<Felt, Felt>,
 }
 
 fn values() -> Values {
@@ -159,7 +159,7 @@ fn values() -> Values {
 }
 
 /// Every value in the file, read in small pieces.
-async fn rebuilt(state: &RebuiltState) -> anyhow::Result<Values> {
+pub async fn rebuilt(state: &RebuiltState) -> anyhow::Result<Values> {
     let mut values = Values::default();
     let mut last = None;
     loop {

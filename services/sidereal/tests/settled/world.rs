@@ -159,24 +159,48 @@ impl World {
     }
 }
 
+/// A closed block, and what its blobs hold.
+pub struct ClosedBlock {
+    committed: Committed,
+    pub data: Vec<Felt>,
+}
+
+impl ClosedBlock {
+    pub fn of(witness: &BlockWitness) -> anyhow::Result<Self> {
+        let committed = Committed::of_block(witness)?;
+        anyhow::ensure!(committed.messages_to_l1.is_empty(), "updates here have no messages");
+        Ok(Self { data: committed.blob_data()?, committed })
+    }
+}
+
 /// An update over consecutive blocks, with the chain's own roots and hashes, and a proof for the double.
 pub fn update(blocks: &[BlockWitness], tree: CircuitHash) -> anyhow::Result<Update> {
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+    let first = blocks.first().context("there is no block")?;
+    let closed: Vec<_> = blocks.iter().map(ClosedBlock::of).collect::<anyhow::Result<_>>()?;
+    update_over(&first.environment.chain_id, &closed, tree)
+}
+
+/// The same, of blocks whose witnesses need not be kept.
+pub fn update_over(
+    chain_id: &ChainId,
+    blocks: &[ClosedBlock],
+    tree: CircuitHash,
+) -> anyhow::Result<Update> {
+    let (Some(ClosedBlock { committed: first, .. }), Some(ClosedBlock { committed: last, .. })) =
+        (blocks.first(), blocks.last())
+    else {
         anyhow::bail!("there is no block");
     };
-    let pinned = pinned_hashes(&first.environment.chain_id)?;
+    let pinned = pinned_hashes(chain_id)?;
     let roots = pinned.roots;
-    let mut data = Vec::new();
-    for block in blocks {
-        data.extend(Committed::of_block(block)?.blob_data()?);
-    }
+    let data: Vec<Felt> = blocks.iter().flat_map(|block| &block.data).copied().collect();
     let output = AggregatedOutput {
-        initial_root: first.previous_state_root.0,
-        final_root: last.header.state_root.0,
-        previous_block_number: Felt::from(first.header.number.0 - 1),
-        block_number: Felt::from(last.header.number.0),
-        previous_block_hash: first.header.parent_hash.0,
-        block_hash: last.header.hash.0,
+        initial_root: first.previous_root,
+        final_root: last.root,
+        previous_block_number: Felt::from(first.block_number - 1),
+        block_number: Felt::from(last.block_number),
+        previous_block_hash: first.previous_block_hash,
+        block_hash: last.block_hash,
         os_program_hash: pinned.os_program,
         config_hash: pinned.config,
         blobs: BlobCommitments::of_data(&data)?,
