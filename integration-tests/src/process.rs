@@ -170,7 +170,7 @@ impl Drop for Process {
 }
 
 /// Sends a signal to a process id, or to a group when it begins with `-`.
-fn signal(name: &str, target: &str) -> anyhow::Result<()> {
+pub(crate) fn signal(name: &str, target: &str) -> anyhow::Result<()> {
     let status = Command::new("kill")
         .args([&format!("-{name}"), "--", target])
         .stderr(Stdio::null())

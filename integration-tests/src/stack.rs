@@ -15,7 +15,7 @@ use crate::installed;
 use crate::poll::{Seen, until};
 use crate::ports::{free_port, free_ports};
 use crate::postgres::PostgresServer;
-use crate::process::Process;
+use crate::process::{Process, signal};
 use crate::rpc::Rpc;
 use crate::workspace::Workspace;
 
@@ -430,9 +430,11 @@ pub async fn verify(
     .await
 }
 
-/// `sidereal dev`: all services in one process.
+/// `sidereal dev`: all services in one process, and an Anvil beside it.
 pub struct DevStack {
     process: Process,
+    /// Where it keeps the process id of its Anvil.
+    anvil_id: PathBuf,
     rpc: Rpc,
     endpoint: String,
     proofs: String,
@@ -470,10 +472,27 @@ impl DevStack {
         process.start()?;
         let endpoint = format!("http://127.0.0.1:{base}/rpc/v0_10");
         let rpc = Rpc::new(&endpoint)?;
-        let mut stack =
-            Self { process, rpc, endpoint, proofs: format!("http://127.0.0.1:{}", base + 5) };
+        let mut stack = Self {
+            process,
+            anvil_id: data.join("l1/anvil.pid"),
+            rpc,
+            endpoint,
+            proofs: format!("http://127.0.0.1:{}", base + 5),
+        };
         stack.wait_until_ready().await?;
         Ok(stack)
+    }
+
+    /// SIGTERM, and waits until it and its Anvil have ended.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let status = self.process.stop(Duration::from_secs(60)).await?;
+        anyhow::ensure!(
+            status.success(),
+            "sidereal dev ended with {status}:\n{}",
+            self.process.tail()
+        );
+        anyhow::ensure!(!self.anvil_id.exists(), "sidereal dev has left its Anvil behind");
+        Ok(())
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
@@ -504,5 +523,14 @@ impl DevStack {
     /// The funded accounts.
     pub async fn accounts(&self) -> anyhow::Result<Vec<FundedAccount>> {
         funded_accounts(&self.rpc, SEED, ACCOUNTS).await
+    }
+}
+
+impl Drop for DevStack {
+    fn drop(&mut self) {
+        // Its Anvil has a process group of its own, and outlives a chain that is killed. Nobody is left to hear of an error.
+        if let Ok(id) = std::fs::read_to_string(&self.anvil_id) {
+            let _ = signal("KILL", id.trim());
+        }
     }
 }
