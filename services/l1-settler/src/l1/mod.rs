@@ -222,13 +222,17 @@ impl L1 {
         // And unlike an estimate, a call carries the contract's error on every node.
         let _: Bytes =
             self.ask(operation, "eth_call", (request.clone(), BlockNumberOrTag::Latest)).await?;
-        let gas: U64 = self
-            .ask(
-                "estimate the update's gas",
-                "eth_estimateGas",
-                (request, BlockNumberOrTag::Latest),
-            )
-            .await?;
+        self.estimate("estimate the update's gas", request).await
+    }
+
+    /// Gas that a transaction over the last block takes.
+    async fn estimate(
+        &self,
+        operation: &'static str,
+        request: TransactionRequest,
+    ) -> Result<u64, L1Error> {
+        let params = (request, BlockNumberOrTag::Latest);
+        let gas: U64 = self.ask(operation, "eth_estimateGas", params).await?;
         Ok(gas.to())
     }
 
@@ -240,14 +244,7 @@ impl L1 {
             input: TransactionInput::new(code),
             ..Default::default()
         };
-        let gas: U64 = self
-            .ask(
-                "estimate the gas of a deployment",
-                "eth_estimateGas",
-                (request, BlockNumberOrTag::Latest),
-            )
-            .await?;
-        Ok(gas.to())
+        self.estimate("estimate the gas of a deployment", request).await
     }
 
     /// Hands a signed transaction to the node's pool.

@@ -37,33 +37,25 @@ pub struct StoredStep {
 
 /// Runs `$body` in a transaction besides which nobody changes batches: PostgreSQL has to be told so, SQLite has one writer.
 macro_rules! changing_batches {
-    ($index:expr, |$transaction:ident| $body:expr) => {
-        match &$index.backend {
-            Backend::Postgres(pool) => {
-                let change = async {
-                    let mut $transaction = pool.begin().await?;
-                    sqlx::query("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE")
-                        .execute(&mut *$transaction)
-                        .await?;
-                    let outcome: Result<_, sqlx::Error> = async { $body }.await;
-                    let outcome = outcome?;
-                    $transaction.commit().await?;
-                    Ok(outcome)
-                };
-                change.await
-            }
-            Backend::Sqlite(pool) => {
-                let change = async {
-                    let mut $transaction = pool.begin().await?;
-                    let outcome: Result<_, sqlx::Error> = async { $body }.await;
-                    let outcome = outcome?;
-                    $transaction.commit().await?;
-                    Ok(outcome)
-                };
-                change.await
-            }
-        }
-    };
+    ($index:expr, |$transaction:ident| $body:expr) => {{
+        let lock = match &$index.backend {
+            Backend::Postgres(_) => Some("LOCK TABLE batches IN SHARE ROW EXCLUSIVE MODE"),
+            Backend::Sqlite(_) => None,
+        };
+        on_backend!($index, |pool| {
+            let change = async {
+                let mut $transaction = pool.begin().await?;
+                if let Some(lock) = lock {
+                    sqlx::query(lock).execute(&mut *$transaction).await?;
+                }
+                let outcome: Result<_, sqlx::Error> = async { $body }.await;
+                let outcome = outcome?;
+                $transaction.commit().await?;
+                Ok(outcome)
+            };
+            change.await
+        })
+    }};
 }
 
 type BatchRow = (i64, i64, i64);
@@ -229,6 +221,8 @@ fn stored_step((name, json): StepRow) -> Result<StoredStep, IndexError> {
 
 #[cfg(test)]
 mod tests {
+    use sidereal_chain_store::test_support::PostgresServer;
+
     use super::*;
     use crate::config::DatabaseConfig;
 
@@ -316,8 +310,15 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn batches_stay_without_gaps_whoever_changes_them() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
-        let index = ProofIndex::open(&DatabaseConfig { url, connections: 6 }).await.unwrap();
+        let file = format!("sqlite://{}", folder.path().join("proofs.db").display());
+        let server = PostgresServer::shared().unwrap();
+        for url in [file, server.create_database().await.unwrap()] {
+            plan_and_cut(DatabaseConfig { url, connections: 6 }).await;
+        }
+    }
+
+    async fn plan_and_cut(database: DatabaseConfig) {
+        let index = ProofIndex::open(&database).await.unwrap();
         let planners = (0..3_u64).map(|planner| {
             let index = index.clone();
             tokio::spawn(async move {

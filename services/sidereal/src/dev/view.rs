@@ -34,6 +34,18 @@ fn connect(port: u16) -> ConnectConfig {
     }
 }
 
+/// After a watch has ended: a pause until the next one, or the end of the chain when nobody reads the lines any more.
+async fn pause(watched: anyhow::Result<()>, shutdown: &Shutdown, what: &'static str) {
+    if let Err(error) = watched {
+        if error.is::<OutputError>() {
+            // Whoever reads the lines is who runs the chain.
+            return shutdown.trigger();
+        }
+        tracing::debug!(error = %format!("{error:#}"), "{what}");
+    }
+    tokio::time::sleep(RECONNECT).await;
+}
+
 /// Prints a line for each block that is closed, until shutdown.
 pub async fn blocks(ports: Ports, shutdown: Shutdown) {
     let mut next = None;
@@ -42,14 +54,7 @@ pub async fn blocks(ports: Ports, shutdown: Shutdown) {
             () = shutdown.triggered() => return,
             watched = watch_blocks(ports, &mut next) => watched,
         };
-        if let Err(error) = watched {
-            if error.is::<OutputError>() {
-                // Whoever reads the lines is who runs the chain.
-                return shutdown.trigger();
-            }
-            tracing::debug!(error = %format!("{error:#}"), "the block stream ended");
-        }
-        tokio::time::sleep(RECONNECT).await;
+        pause(watched, &shutdown, "the block stream ended").await;
     }
 }
 
@@ -121,17 +126,11 @@ async fn block_gas(rpc: &Rpc, number: u64) -> anyhow::Result<Gas> {
 pub async fn settlement(ports: Ports, shutdown: Shutdown) {
     let mut shown = (0, 0);
     while !shutdown.is_triggered() {
-        let looked = tokio::select! {
+        let watched = tokio::select! {
             () = shutdown.triggered() => return,
-            looked = look_at_l1(ports, &mut shown) => looked,
+            watched = look_at_l1(ports, &mut shown) => watched,
         };
-        if let Err(error) = looked {
-            if error.is::<OutputError>() {
-                return shutdown.trigger();
-            }
-            tracing::debug!(error = %format!("{error:#}"), "the settler does not answer");
-        }
-        tokio::time::sleep(RECONNECT).await;
+        pause(watched, &shutdown, "the settler does not answer").await;
     }
 }
 
@@ -173,13 +172,7 @@ pub async fn proofs(ports: Ports, shutdown: Shutdown) {
             () = shutdown.triggered() => return,
             watched = watch_proofs(ports, &mut stages) => watched,
         };
-        if let Err(error) = watched {
-            if error.is::<OutputError>() {
-                return shutdown.trigger();
-            }
-            tracing::debug!(error = %format!("{error:#}"), "the job stream ended");
-        }
-        tokio::time::sleep(RECONNECT).await;
+        pause(watched, &shutdown, "the job stream ended").await;
     }
 }
 
