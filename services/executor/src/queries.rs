@@ -19,7 +19,7 @@ use sidereal_execution::transaction::{BlockTransaction, TransactionError};
 use sidereal_proto::ConversionError;
 use sidereal_proto::executor as wire;
 use sidereal_proto::transaction::ReceivedTransaction;
-use sidereal_service::{Classified, ErrorClass};
+use sidereal_service::{Classified, ErrorClass, lower_priority};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ContractAddress, EntryPointSelector};
 use starknet_types_core::felt::Felt;
@@ -84,6 +84,9 @@ impl Classified for QueryFailure {
     }
 }
 
+/// By how much queries give way to the other threads of the process: they get about a tenth of one's share.
+const QUERY_NICENESS: i32 = 10;
+
 /// The threads for queries.
 pub(crate) struct QueryPool {
     threads: DeepThreads,
@@ -98,7 +101,8 @@ impl QueryPool {
     pub(crate) fn start(config: &QueriesConfig) -> std::io::Result<Self> {
         let threads = count(config.threads);
         Ok(Self {
-            threads: DeepThreads::start("query", threads)?,
+            // Blocks before queries: many validations at once must not slow down the block that is being built.
+            threads: DeepThreads::start("query", threads, || lower_priority(QUERY_NICENESS))?,
             free: Arc::new(Semaphore::new(threads)),
             waiting: AtomicUsize::new(0),
             max_waiting: count(config.waiting),

@@ -8,12 +8,12 @@
 //!                                                +── requeue ── parked
 //! ```
 //!
-//! A pass reads full state: blocks from the chain store, proofs from the index. Enqueueing is idempotent, and
-//! a parked job stays parked until somebody puts it back: it holds back no other block.
+//! A full look reads full state, once a period: blocks from the chain store, proofs from the index. In between, an
+//! event leads to a look at the blocks that came since, or each new block would cost a look at all that wait for proofs.
+//! Enqueueing is idempotent, and a parked job stays parked until somebody puts it back: it holds back no other block.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob, Subscribe};
@@ -55,10 +55,51 @@ pub struct Planner {
     /// Told of the jobs that were planned.
     pub watch: Arc<Watch>,
     pub window_blocks: u64,
-    /// Every block from 1 up to but without this one has a proof. Only a saving: a start begins with 1.
-    pub unproven_from: AtomicU64,
-    /// Blocks up to but without this one were looked at since the last full look.
-    pub cursor: AtomicU64,
+    /// Between two full looks.
+    pub period: Duration,
+    pub progress: Mutex<Progress>,
+}
+
+/// How far the planner has looked. Only a saving: a start begins anew.
+#[derive(Debug)]
+pub struct Progress {
+    /// Every block before this one has a proof.
+    unproven_from: u64,
+    /// Blocks before this one were looked at.
+    next: u64,
+    look: Look,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    /// From the first block without a proof, page by page.
+    Full,
+    /// At what is new, since the full look that ended then.
+    New(Instant),
+}
+
+impl Progress {
+    /// Nothing before `first` is proven.
+    pub fn new(first: u64) -> Self {
+        Self { unproven_from: first, next: first, look: Look::Full }
+    }
+
+    fn begin_full_look_if_due(&mut self, period: Duration) {
+        if let Look::New(ended) = self.look
+            && ended.elapsed() >= period
+        {
+            self.next = self.unproven_from;
+            self.look = Look::Full;
+        }
+    }
+
+    /// The last page was looked at, up to but without `next`.
+    fn end_look(&mut self, next: u64) {
+        self.next = next;
+        if let Look::Full = self.look {
+            self.look = Look::New(Instant::now());
+        }
+    }
 }
 
 /// A job's id: one a block, so that planning it again is harmless.
@@ -69,8 +110,11 @@ pub fn job_id(block: &StoredBlock) -> String {
 impl Planner {
     /// Looks at one page of blocks; [`Pass::More`] when there are further ones.
     pub async fn pass(&self) -> Result<Pass, PlannerError> {
-        let low = self.unproven_from.load(Ordering::Relaxed);
-        let first = self.cursor.load(Ordering::Relaxed).max(low);
+        let (first, low) = {
+            let mut progress = self.progress();
+            progress.begin_full_look_if_due(self.period);
+            (progress.next, progress.unproven_from)
+        };
         let blocks = self
             .chain
             .blocks_from(BlockNumber(first), PAGE)
@@ -79,34 +123,34 @@ impl Planner {
         let proven = self.index.from(first, PAGE).await.map_err(PlannerError::Index)?;
         let mut proven = proven.into_iter().map(|proof| proof.block_number).peekable();
         let mut contiguous = first == low;
+        let mut next = first;
         for block in &blocks {
             let number = block.number().0;
             while proven.next_if(|proven| *proven < number).is_some() {}
             if proven.peek() == Some(&number) {
                 if contiguous {
-                    self.unproven_from.store(number + 1, Ordering::Relaxed);
+                    self.progress().unproven_from = number + 1;
                 }
-                continue;
+            } else {
+                contiguous = false;
+                if number >= low.saturating_add(self.window_blocks) {
+                    self.progress().end_look(number);
+                    return Ok(Pass::Done);
+                }
+                self.plan(block).await?;
             }
-            contiguous = false;
-            if number >= low.saturating_add(self.window_blocks) {
-                self.cursor.store(0, Ordering::Relaxed);
-                return Ok(Pass::Done);
-            }
-            self.plan(block).await?;
+            next = number + 1;
         }
-        let last = blocks.last().map(|block| block.number().0);
-        let full = u32::try_from(blocks.len()).is_ok_and(|count| count == PAGE);
-        match last {
-            Some(last) if full => {
-                self.cursor.store(last + 1, Ordering::Relaxed);
-                Ok(Pass::More)
-            }
-            _ => {
-                self.cursor.store(0, Ordering::Relaxed);
-                Ok(Pass::Done)
-            }
+        if u32::try_from(blocks.len()).is_ok_and(|count| count == PAGE) {
+            self.progress().next = next;
+            return Ok(Pass::More);
         }
+        self.progress().end_look(next);
+        Ok(Pass::Done)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn plan(&self, block: &StoredBlock) -> Result<(), PlannerError> {
@@ -140,8 +184,8 @@ impl Planner {
     }
 
     /// Starts the reconciler.
-    pub fn start(self: Arc<Self>, period: Duration, waker: Waker, shutdown: &Shutdown) {
-        Reconciler::new("proof planner", period).spawn(shutdown, waker, move || {
+    pub fn start(self: Arc<Self>, waker: Waker, shutdown: &Shutdown) {
+        Reconciler::new("proof planner", self.period).spawn(shutdown, waker, move || {
             let planner = Arc::clone(&self);
             async move { planner.pass().await }
         });
@@ -171,5 +215,28 @@ async fn follow(bus: &dyn Bus, waker: &Waker) -> Result<(), BusError> {
         let delivery = subscription.next().await?;
         waker.wake();
         delivery.ack().await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pins down that new blocks do not lead to looks at old ones, and that a period does.
+    #[test]
+    fn only_a_full_look_begins_anew() {
+        let (long, none) = (Duration::from_secs(3_600), Duration::ZERO);
+        let mut progress = Progress::new(1);
+        progress.next = 257;
+        progress.begin_full_look_if_due(none);
+        assert_eq!(progress.next, 257, "a full look under way goes on");
+        progress.unproven_from = 3;
+        progress.end_look(300);
+        progress.begin_full_look_if_due(long);
+        assert_eq!(progress.next, 300);
+        progress.end_look(310);
+        progress.begin_full_look_if_due(none);
+        assert_eq!(progress.next, 3);
+        assert!(matches!(progress.look, Look::Full));
     }
 }

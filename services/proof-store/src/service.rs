@@ -1,7 +1,6 @@
 //! Start, serve, drain.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sidereal_bus::BusError;
@@ -24,7 +23,7 @@ use crate::grpc::ProofsGrpc;
 use crate::http::{self, Readers};
 use crate::index::{IndexError, ProofIndex};
 use crate::intake::Intake;
-use crate::planner::{self, Planner};
+use crate::planner::{self, Planner, Progress};
 use crate::watch::Watch;
 
 /// How often a start looks for the chain store.
@@ -95,16 +94,17 @@ async fn until_shutdown(
     let waker = Waker::new();
     let watch = Arc::new(Watch::new(bus.clone(), index.clone()));
     watch.start(&shutdown);
+    let period = Duration::from_millis(config.planner.period_ms);
     let planner = Arc::new(Planner {
         watch: watch.clone(),
         chain: chain.clone(),
         index: index.clone(),
         bus: bus.clone(),
         window_blocks: config.planner.window_blocks,
-        unproven_from: AtomicU64::new(FIRST_PROVEN_BLOCK),
-        cursor: AtomicU64::new(0),
+        period,
+        progress: Mutex::new(Progress::new(FIRST_PROVEN_BLOCK)),
     });
-    planner.start(Duration::from_millis(config.planner.period_ms), waker.clone(), &shutdown);
+    planner.start(waker.clone(), &shutdown);
     planner::wake_on_blocks(bus.clone(), waker, &shutdown);
 
     let aggregation_waker = Waker::new();
@@ -115,7 +115,6 @@ async fn until_shutdown(
             watch: watch.clone(),
             policy: config.aggregation.policy(),
         });
-        let period = Duration::from_millis(config.planner.period_ms);
         planner.start(period, aggregation_waker.clone(), &shutdown);
     }
 

@@ -27,7 +27,7 @@ use raw::Raw;
 #[derive(Parser)]
 struct Options {
     /// Transfers a round.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 4_800)]
     transfers: usize,
     /// Rounds; the medians are over them.
     #[arg(long, default_value_t = 3)]

@@ -42,11 +42,11 @@ impl Drop for Node {
 }
 
 impl Node {
-    /// `sidereal dev` on its embedded stores, without a prover.
+    /// `sidereal dev` on its embedded stores, without a prover and without Ethereum.
     pub async fn sidereal(options: &Options, data: &Path) -> anyhow::Result<Self> {
         let folder = data.join("sidereal");
         let mut command = Command::new(&options.sidereal);
-        command.args(["dev", "--workers", "0", "--execution", &options.execution]);
+        command.args(["dev", "--workers", "0", "--no-l1", "--execution", &options.execution]);
         // The last block of a round is not full: it closes by time, which is not what is measured.
         command.args(["--block-time-ms", "500"]);
         command.args(["--accounts", &options.accounts.to_string()]);
