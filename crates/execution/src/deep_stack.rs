@@ -52,15 +52,14 @@ pub struct DeepThreads {
 }
 
 impl DeepThreads {
-    /// Starts so many threads, at least one. Each begins with `prepare`.
-    pub fn start(name: &str, threads: usize, prepare: fn()) -> std::io::Result<Self> {
+    /// Starts so many threads, at least one.
+    pub fn start(name: &str, threads: usize) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let (jobs, waiting) = mpsc::sync_channel::<Job>(threads);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
             let waiting = Arc::clone(&waiting);
             spawn_deep(name, move || {
-                prepare();
                 loop {
                     // Held while waiting, not while working.
                     let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -87,7 +86,7 @@ mod tests {
     /// Pins down that a job that panics takes no thread with it, and that nested work stays where it is.
     #[test]
     fn threads_outlive_panics() {
-        let threads = DeepThreads::start("test", 1, || {}).expect("threads can be started");
+        let threads = DeepThreads::start("test", 1).expect("threads can be started");
         threads.run(|| panic!("on purpose"));
         let (answer, answered) = mpsc::channel();
         threads.run(move || {

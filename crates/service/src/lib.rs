@@ -28,7 +28,6 @@ pub mod config;
 mod failure;
 pub mod grpc;
 mod launch;
-mod priority;
 mod readiness;
 pub mod reconciler;
 pub mod retry;
@@ -42,7 +41,6 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 pub use failure::{Classified, ErrorClass, error_chain, to_status};
 pub use launch::{EXIT_CONFIG, EXIT_SOFTWARE, ServiceFuture, launch, launch_with};
-pub use priority::lower_priority;
 pub use readiness::{Latch, Readiness};
 pub use reconciler::{Pass, Reconciler, Waker};
 pub use retry::RetryPolicy;

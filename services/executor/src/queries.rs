@@ -19,7 +19,7 @@ use sidereal_execution::transaction::{BlockTransaction, TransactionError};
 use sidereal_proto::ConversionError;
 use sidereal_proto::executor as wire;
 use sidereal_proto::transaction::ReceivedTransaction;
-use sidereal_service::{Classified, ErrorClass, lower_priority};
+use sidereal_service::{Classified, ErrorClass};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ContractAddress, EntryPointSelector};
 use starknet_types_core::felt::Felt;
@@ -84,9 +84,6 @@ impl Classified for QueryFailure {
     }
 }
 
-/// By how much queries give way to the other threads of the process: they get about a tenth of one's share.
-const QUERY_NICENESS: i32 = 10;
-
 /// The threads for queries.
 pub(crate) struct QueryPool {
     threads: DeepThreads,
@@ -101,8 +98,7 @@ impl QueryPool {
     pub(crate) fn start(config: &QueriesConfig) -> std::io::Result<Self> {
         let threads = count(config.threads);
         Ok(Self {
-            // Blocks before queries: many validations at once must not slow down the block that is being built.
-            threads: DeepThreads::start("query", threads, || lower_priority(QUERY_NICENESS))?,
+            threads: DeepThreads::start("query", threads)?,
             free: Arc::new(Semaphore::new(threads)),
             waiting: AtomicUsize::new(0),
             max_waiting: count(config.waiting),

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use serde::{Deserialize, Serialize};
 use sidereal_aggregation::Step;
 use sidereal_block_prover::Stage;
-use sidereal_service::lower_priority;
 
 pub use serve::{ProofMaker, Refusal, serve};
 
@@ -30,9 +29,6 @@ pub const EVENT_MARK: &str = "sidereal-prover-event ";
 
 /// Longest line, in bytes, that either side reads.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
-
-/// By how much the prover gives way to services on the same machine; more than their queries do.
-const PROVER_NICENESS: i32 = 15;
 
 /// What a proof is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +81,6 @@ pub fn main_if_requested() -> Option<ExitCode> {
         return None;
     }
     prefer_us_when_memory_runs_out();
-    // Threads started from here on inherit it.
-    lower_priority(PROVER_NICENESS);
     Some(serve(steps::Provers::default))
 }
 
