@@ -100,7 +100,7 @@ impl Admission {
         let candidate = checks::candidate(transaction, now_ms())?;
         checks::size(&candidate, self.max_transaction_bytes)?;
         checks::form(&candidate)?;
-        checks::prices(&candidate, &self.next.prices())?;
+        checks::prices(&candidate, &self.next.prices().in_fri())?;
 
         let sender = candidate.sender;
         let due = self.due_nonce(&sender).await?;

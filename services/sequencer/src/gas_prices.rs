@@ -21,6 +21,8 @@ use sidereal_service::config::Problems;
 use starknet_api::block::{BlockHeaderWithoutHash, GasPrice, GasPricePerToken};
 use tokio::sync::watch;
 
+use crate::mempool::GasPrices;
+
 /// The highest price that can be configured, in WEI; far beyond any that was seen.
 const MAX_WEI: u64 = 1_000_000_000_000_000;
 
@@ -173,6 +175,17 @@ pub struct BlockGasPrices {
     pub l2_gas: GasPricePerToken,
 }
 
+impl BlockGasPrices {
+    /// What transactions pay.
+    pub fn in_fri(&self) -> GasPrices {
+        GasPrices {
+            l1_gas: self.l1_gas.price_in_fri.0,
+            l1_data_gas: self.l1_data_gas.price_in_fri.0,
+            l2_gas: self.l2_gas.price_in_fri.0,
+        }
+    }
+}
+
 impl From<&BlockEnvironment> for BlockGasPrices {
     fn from(environment: &BlockEnvironment) -> Self {
         Self {
@@ -223,6 +236,11 @@ impl GasPricer {
     /// What L1 charges now is not known: prices stay what they are.
     pub fn forget(&self) {
         self.l1.send_replace(None);
+    }
+
+    /// Follows the word on what L1 charges, from now on.
+    pub fn watch(&self) -> watch::Receiver<Option<L1Prices>> {
+        self.l1.subscribe()
     }
 
     /// The prices of block 0.

@@ -14,11 +14,12 @@
 //!
 //! Per account, transactions wait in nonce order and gaps are allowed up to a distance. The one whose nonce is due is
 //! *ready*; among ready transactions of all accounts the higher tip goes first, and the earlier arrival among equals.
+//! One that offers less than gas costs in the block to be filled stays where it is, until prices come down to it.
 
 mod entry;
 mod pool;
 #[cfg(test)]
 mod pool_properties;
 
-pub use entry::{Candidate, FeeOffer, Refusal};
+pub use entry::{Candidate, FeeOffer, GasPrices, Refusal};
 pub use pool::{Disposition, Inserted, Pool, PoolLimits, Removed};

@@ -30,6 +30,7 @@ pub use open_block::{Answer, Change, CloseReason, ClosingRule, Disagreement, Nex
 pub use parent::{Committing, Execution, Parent};
 
 use crate::clock::now_ms;
+use crate::gas_prices::BlockGasPrices;
 use crate::mempool::Disposition;
 use crate::shared::{PreConfirmedBlock, Shared, SharedDiff};
 
@@ -132,8 +133,9 @@ impl Producer {
         let mut present = 0;
         let mut parent = Parent::Committed(self.shared.tip());
         loop {
+            let prices = *parent.prices();
             let work = tokio::select! {
-                work = self.work() => work,
+                work = self.work(&prices) => work,
                 committed = parent.committed(), if parent.is_committing() => {
                     committed?;
                     continue;
@@ -156,20 +158,24 @@ impl Producer {
         parent.committed().await.map(drop)
     }
 
-    /// Waits for work: `Some(whether an empty block is due)`, or `None` at shutdown.
-    async fn work(&self) -> Option<bool> {
+    /// Waits for work: `Some(whether an empty block is due)`, or `None` at shutdown. Transactions that cannot pay for a
+    /// block behind one with these prices are none.
+    async fn work(&self, before: &BlockGasPrices) -> Option<bool> {
         let started = Instant::now();
         let empty_at =
             (self.empty_after_ms > 0).then(|| started + Duration::from_millis(self.empty_after_ms));
+        let mut l1 = self.rules.pricer.watch();
         loop {
             if self.shutdown.is_triggered() {
                 return None;
             }
-            if self.shared.pool().ready_accounts() > 0 {
+            let prices = self.rules.pricer.next(before).in_fri();
+            if self.shared.pool().has_ready(&prices) {
                 return Some(false);
             }
             tokio::select! {
                 () = self.shared.work.woken() => {}
+                Ok(()) = l1.changed() => {}
                 () = self.shutdown.triggered() => {}
                 () = sleep_until(empty_at) => return Some(true),
             }
@@ -272,13 +278,14 @@ impl Producer {
         let environment = open.environment();
         let (requests, mut stream) =
             executor.begin(environment, &self.limits, parent_execution).await?;
+        let prices = BlockGasPrices::from(environment).in_fri();
         let mut outgoing: VecDeque<Arc<BlockTransaction>> = open.replay().into();
         let mut last_progress = Instant::now();
         loop {
             let next = open.next(now_ms());
             match next {
                 Next::Offer(room) => {
-                    let taken = self.shared.pool().take(room);
+                    let taken = self.shared.pool().take(room, &prices);
                     if !taken.is_empty() && outgoing.is_empty() && !open.waits_for_answers() {
                         last_progress = Instant::now();
                     }

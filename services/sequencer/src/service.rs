@@ -140,6 +140,12 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
     outbox::start(store.clone(), bus, chain_id.to_string(), committed.clone(), &shutdown);
     start_expiry(&shared, &store, &shutdown);
     if config.l1_settlement.enabled {
+        if config.block.empty_after_ms == 0 {
+            tracing::warn!(
+                "block.empty_after_ms is 0: an idle chain settles nothing, and once its contract calls that silence, \
+                 anybody can settle blocks of their own"
+            );
+        }
         L1Tracker::new(&config.l1_settlement, &config.auth, store.clone(), pricer, &readiness)
             .map_err(SequencerError::Grpc)?
             .start(config.l1_settlement.poll(), &shutdown);

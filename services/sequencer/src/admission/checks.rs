@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use sidereal_execution::transaction::BlockTransaction;
-use starknet_api::block::GasPrice;
 use starknet_api::data_availability::DataAvailabilityMode;
 use starknet_api::transaction::Transaction;
 use starknet_api::transaction::fields::{AllResourceBounds, Resource, Tip, ValidResourceBounds};
 
 use super::SubmitRefusal;
-use crate::gas_prices::BlockGasPrices;
-use crate::mempool::{Candidate, FeeOffer};
+use crate::mempool::{Candidate, FeeOffer, GasPrices};
 use crate::nonce::to_u64;
 
 /// The fields that all transactions of accounts have.
@@ -70,11 +68,16 @@ pub fn candidate(
     let nonce = transaction.nonce().map_err(SubmitRefusal::Malformed)?;
     let nonce = to_u64(&nonce).ok_or(SubmitRefusal::NonceRange { nonce: nonce.0 })?;
     let stored = serde_json::to_vec(&transaction).map_err(SubmitRefusal::Encode)?;
+    let max_prices = GasPrices {
+        l1_gas: bounds.l1_gas.max_price_per_unit.0,
+        l1_data_gas: bounds.l1_data_gas.max_price_per_unit.0,
+        l2_gas: bounds.l2_gas.max_price_per_unit.0,
+    };
     Ok(Candidate {
         hash: transaction.hash,
         sender,
         nonce,
-        fee: FeeOffer { tip: tip.0, max_l2_gas_price: bounds.l2_gas.max_price_per_unit.0 },
+        fee: FeeOffer { tip: tip.0, max_prices },
         size_bytes: u64::try_from(stored.len()).unwrap_or(u64::MAX),
         received_at_ms,
         payload: Arc::new(transaction),
@@ -112,16 +115,14 @@ pub fn form(candidate: &Candidate<BlockTransaction>) -> Result<(), SubmitRefusal
 /// Refuses offers below the current gas prices, in FRI.
 pub fn prices(
     candidate: &Candidate<BlockTransaction>,
-    prices: &BlockGasPrices,
+    prices: &GasPrices,
 ) -> Result<(), SubmitRefusal> {
-    let (bounds, _) = all_resources(&candidate.payload)?;
-    for (resource, bound, price) in [
-        (Resource::L1Gas, bounds.l1_gas, prices.l1_gas),
-        (Resource::L1DataGas, bounds.l1_data_gas, prices.l1_data_gas),
-        (Resource::L2Gas, bounds.l2_gas, prices.l2_gas),
+    let offered = &candidate.fee.max_prices;
+    for (resource, offered, minimum) in [
+        (Resource::L1Gas, offered.l1_gas, prices.l1_gas),
+        (Resource::L1DataGas, offered.l1_data_gas, prices.l1_data_gas),
+        (Resource::L2Gas, offered.l2_gas, prices.l2_gas),
     ] {
-        let GasPrice(offered) = bound.max_price_per_unit;
-        let GasPrice(minimum) = price.price_in_fri;
         if offered < minimum {
             return Err(SubmitRefusal::PriceTooLow { resource, offered, minimum });
         }

@@ -196,7 +196,7 @@ pub fn removal(hash: TransactionHash, why: Removed) -> Removal {
             ("replaced", format!("transaction {:#x} has the same nonce and pays more", by.0))
         }
         Removed::Evicted => {
-            ("evicted", "the mempool was full of transactions with a higher priority".to_owned())
+            ("evicted", "the mempool was full of transactions that come before it".to_owned())
         }
         Removed::Expired => ("expired", "it waited too long".to_owned()),
         Removed::NonceConsumed => {

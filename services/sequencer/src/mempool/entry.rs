@@ -5,18 +5,38 @@ use std::sync::Arc;
 use starknet_api::core::ContractAddress;
 use starknet_api::transaction::TransactionHash;
 
+/// What a unit of each gas costs, or the most that somebody pays for it; in FRI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GasPrices {
+    /// L1 gas.
+    pub l1_gas: u128,
+    /// L1 data gas.
+    pub l1_data_gas: u128,
+    /// L2 gas.
+    pub l2_gas: u128,
+}
+
+impl GasPrices {
+    /// Whether who pays at most this can pay these.
+    pub fn cover(&self, charged: &GasPrices) -> bool {
+        self.l1_gas >= charged.l1_gas
+            && self.l1_data_gas >= charged.l1_data_gas
+            && self.l2_gas >= charged.l2_gas
+    }
+}
+
 /// What a sender offers for inclusion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeOffer {
     /// Tip per unit of L2 gas, in FRI.
     pub tip: u64,
-    /// The most the sender pays per unit of L2 gas, in FRI.
-    pub max_l2_gas_price: u128,
+    /// The most the sender pays.
+    pub max_prices: GasPrices,
 }
 
 impl FeeOffer {
-    /// Whether this offer is high enough to take the place of `existing`: the tip and the maximal price must each be
-    /// higher by `bump_percent`, and not both the same.
+    /// Whether this offer is high enough to take the place of `existing`: the tip and the maximal price of L2 gas must
+    /// each be higher by `bump_percent`, and not all the same.
     pub fn outbids(&self, existing: &FeeOffer, bump_percent: u32) -> bool {
         let enough = |old: u128, new: u128| match old.checked_mul(100 + u128::from(bump_percent)) {
             Some(scaled) => new >= scaled.div_ceil(100),
@@ -25,7 +45,7 @@ impl FeeOffer {
         };
         self != existing
             && enough(u128::from(existing.tip), u128::from(self.tip))
-            && enough(existing.max_l2_gas_price, self.max_l2_gas_price)
+            && enough(existing.max_prices.l2_gas, self.max_prices.l2_gas)
     }
 }
 
@@ -102,6 +122,6 @@ pub enum Refusal {
         existing: TransactionHash,
     },
     /// There is no room, and nothing in the mempool is worth less.
-    #[error("the mempool is full and every transaction in it has a higher priority")]
+    #[error("the mempool is full, and nothing in it gives way to this transaction")]
     Full,
 }

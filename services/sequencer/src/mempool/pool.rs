@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use starknet_api::core::ContractAddress;
 use starknet_api::transaction::TransactionHash;
 
-use super::{Candidate, Refusal};
+use super::{Candidate, GasPrices, Refusal};
 
 /// The pool's bounds.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,11 @@ pub struct Pool<P> {
     accounts: HashMap<ContractAddress, Account<P>>,
     by_hash: HashMap<TransactionHash, (ContractAddress, u64)>,
     ready: BTreeSet<ReadyKey>,
+    /// Ready but for their offer, which does not cover `prices`. When prices rise, transactions move here at their turn;
+    /// when one falls, all move back, to be looked at again.
+    priced_out: BTreeSet<ReadyKey>,
+    /// Those that were asked about last.
+    prices: GasPrices,
     dispensable: BTreeSet<DispensableKey>,
     bytes: u64,
     arrivals: u64,
@@ -126,6 +131,12 @@ impl<P> Account<P> {
         Some((reachable, slot.candidate.fee.tip, Reverse(slot.arrival), sender))
     }
 
+    /// Whether the transaction with this nonce offers these prices.
+    fn is_covered(&self, nonce: u64, prices: &GasPrices) -> bool {
+        let slot = self.slots.get(&nonce);
+        slot.is_some_and(|slot| slot.candidate.fee.max_prices.cover(prices))
+    }
+
     /// The first nonce from `executed` on that no transaction holds.
     fn first_gap(&self) -> u64 {
         let mut nonce = self.executed;
@@ -147,6 +158,8 @@ impl<P> Pool<P> {
             accounts: HashMap::new(),
             by_hash: HashMap::new(),
             ready: BTreeSet::new(),
+            priced_out: BTreeSet::new(),
+            prices: GasPrices::default(),
             dispensable: BTreeSet::new(),
             bytes: 0,
             arrivals: 0,
@@ -168,9 +181,9 @@ impl<P> Pool<P> {
         self.bytes
     }
 
-    /// How many accounts have a transaction that could be taken now.
-    pub fn ready_accounts(&self) -> usize {
-        self.ready.len()
+    /// Whether a transaction could be taken into a block with these prices.
+    pub fn has_ready(&mut self, prices: &GasPrices) -> bool {
+        self.best(prices).is_some()
     }
 
     /// The transaction of that hash, if it waits or is in the open block.
@@ -243,9 +256,12 @@ impl<P> Pool<P> {
 
         let mut evicted = Vec::new();
         while self.len() > self.limits.max_transactions || self.bytes > self.limits.max_bytes {
-            let victim = self.dispensable.first().and_then(|(_, _, _, owner)| {
-                let (nonce, slot) = self.accounts.get(owner)?.slots.last_key_value()?;
-                Some((*owner, *nonce, slot.candidate.hash))
+            let owner = self
+                .least_payable(sender, nonce)
+                .or_else(|| self.dispensable.first().map(|(_, _, _, owner)| *owner));
+            let victim = owner.and_then(|owner| {
+                let (nonce, slot) = self.accounts.get(&owner)?.slots.last_key_value()?;
+                Some((owner, *nonce, slot.candidate.hash))
             });
             match victim {
                 Some((owner, nonce, victim)) if victim != hash => {
@@ -264,6 +280,20 @@ impl<P> Pool<P> {
         removed.extend(replaced.map(|slot| (slot.candidate, Removed::Replaced { by: hash })));
         removed.extend(evicted.into_iter().map(|slot| (slot.candidate, Removed::Evicted)));
         Ok(Inserted { removed })
+    }
+
+    /// Whose last transaction goes for this one because of its price: nothing that cannot be paid now may shut out what can.
+    /// Nobody's if this one cannot be paid either.
+    fn least_payable(&self, sender: ContractAddress, nonce: u64) -> Option<ContractAddress> {
+        let account = self.accounts.get(&sender)?;
+        if !(account.executed..=nonce).all(|held| account.is_covered(held, &self.prices)) {
+            return None;
+        }
+        let mut owners = self.priced_out.iter().rev().map(|(_, _, owner)| *owner);
+        owners.find(|owner| {
+            let account = self.accounts.get(owner);
+            *owner != sender && account.and_then(|one| one.dispensable_key(*owner)).is_some()
+        })
     }
 
     /// Says that the transaction is durable: from now on it can be taken.
@@ -320,11 +350,12 @@ impl<P> Pool<P> {
         self.advance(sender, nonce)
     }
 
-    /// Takes up to `max` ready transactions into the open block, the best first.
-    pub fn take(&mut self, max: usize) -> Vec<Candidate<P>> {
+    /// Takes up to `max` ready transactions into the open block, the best first. What offers less than the block's prices
+    /// waits on.
+    pub fn take(&mut self, max: usize, prices: &GasPrices) -> Vec<Candidate<P>> {
         let mut taken = Vec::new();
         while taken.len() < max {
-            let Some((_, _, sender)) = self.ready.first().copied() else { break };
+            let Some(sender) = self.best(prices) else { break };
             let candidate = self.edit(sender, |account| {
                 let slot = account.slots.get_mut(&account.due)?;
                 slot.phase = Phase::InBlock;
@@ -394,6 +425,25 @@ impl<P> Pool<P> {
         gone.map(|slot| slot.candidate).collect()
     }
 
+    /// The account whose transaction is the best to take.
+    fn best(&mut self, prices: &GasPrices) -> Option<ContractAddress> {
+        // Unless one of them fell, nothing that was priced out can be paid now.
+        if !prices.cover(&self.prices) {
+            self.ready.append(&mut self.priced_out);
+        }
+        self.prices = *prices;
+        while let Some(key) = self.ready.first().copied() {
+            let (_, _, sender) = key;
+            let account = self.accounts.get(&sender);
+            if account.is_some_and(|account| account.is_covered(account.due, prices)) {
+                return Some(sender);
+            }
+            self.ready.remove(&key);
+            self.priced_out.insert(key);
+        }
+        None
+    }
+
     /// Raises the account's executed nonce; returns transactions whose nonce is now in the past.
     fn advance(&mut self, sender: ContractAddress, nonce: u64) -> Vec<Candidate<P>> {
         let account = self.accounts.entry(sender).or_insert_with(|| Account::at(nonce));
@@ -436,12 +486,17 @@ impl<P> Pool<P> {
         let account = self.accounts.get_mut(&sender)?;
         if let Some(key) = account.ready_key(sender) {
             self.ready.remove(&key);
+            self.priced_out.remove(&key);
         }
         if let Some(key) = account.dispensable_key(sender) {
             self.dispensable.remove(&key);
         }
         let changed = change(account);
-        self.ready.extend(account.ready_key(sender));
+        if account.is_covered(account.due, &self.prices) {
+            self.ready.extend(account.ready_key(sender));
+        } else {
+            self.priced_out.extend(account.ready_key(sender));
+        }
         self.dispensable.extend(account.dispensable_key(sender));
         Some(changed)
     }
@@ -458,7 +513,7 @@ impl<P> Pool<P> {
     /// Recomputes both orders from the accounts and compares.
     #[cfg(test)]
     pub(super) fn accounts_are_consistent(&self) -> bool {
-        let ready = self
+        let ready: BTreeSet<_> = self
             .accounts
             .iter()
             .filter_map(|(sender, account)| account.ready_key(*sender))
@@ -466,6 +521,8 @@ impl<P> Pool<P> {
         let dispensable =
             self.accounts.iter().filter_map(|(sender, account)| account.dispensable_key(*sender));
         let dispensable = dispensable.collect();
-        self.ready == ready && self.dispensable == dispensable
+        self.ready.is_disjoint(&self.priced_out)
+            && &self.ready | &self.priced_out == ready
+            && self.dispensable == dispensable
     }
 }

@@ -8,7 +8,7 @@ use starknet_api::core::ContractAddress;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
-use super::{Candidate, Disposition, FeeOffer, Pool, PoolLimits, Refusal, Removed};
+use super::{Candidate, Disposition, FeeOffer, GasPrices, Pool, PoolLimits, Refusal, Removed};
 
 const LIMITS: PoolLimits = PoolLimits {
     max_transactions: 8,
@@ -30,7 +30,13 @@ enum Step {
     },
     Confirm,
     Withdraw,
-    Take(usize),
+    /// Into a block with this price of L2 gas.
+    Take {
+        max: usize,
+        price: u128,
+        /// Production asked before, when prices were others.
+        asked: Option<u128>,
+    },
     /// The executor answers the oldest unanswered transaction; `refuse` even if its nonce is due.
     Answer {
         refuse: bool,
@@ -49,7 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(sender, nonce, tip, price, size_bytes)| Step::Insert { sender, nonce, tip, price, size_bytes }),
         6 => Just(Step::Confirm),
         1 => Just(Step::Withdraw),
-        4 => (1..4usize).prop_map(Step::Take),
+        4 => (1..4usize, 0..20u128, prop::option::of(0..20u128))
+            .prop_map(|(max, price, asked)| Step::Take { max, price, asked }),
         6 => prop::bool::weighted(0.2).prop_map(|refuse| Step::Answer { refuse }),
         1 => Just(Step::Full),
         1 => (0..40u64).prop_map(|after_ms| Step::Expire { after_ms }),
@@ -61,12 +68,21 @@ fn address(sender: u8) -> ContractAddress {
     ContractAddress::from(0x100u128 + u128::from(sender))
 }
 
+/// What L2 gas costs, or the most that is paid for it.
+fn l2_gas(price: u128) -> GasPrices {
+    GasPrices { l2_gas: price, ..GasPrices::default() }
+}
+
+fn offer(tip: u64, price: u128) -> FeeOffer {
+    FeeOffer { tip, max_prices: l2_gas(price) }
+}
+
 fn candidate(id: u64, sender: u8, nonce: u64, tip: u64, price: u128) -> Candidate<()> {
     Candidate {
         hash: TransactionHash(Felt::from(id)),
         sender: address(sender),
         nonce,
-        fee: FeeOffer { tip, max_l2_gas_price: price },
+        fee: offer(tip, price),
         size_bytes: 10,
         received_at_ms: 0,
         payload: Arc::new(()),
@@ -104,10 +120,12 @@ impl Model {
         self.executed.get(sender).copied().unwrap_or(0)
     }
 
-    fn best_ready(&self) -> Option<TransactionHash> {
+    fn best_ready(&self, price: u128) -> Option<TransactionHash> {
         let mut best: Option<&Candidate<()>> = None;
         for (held, state) in &self.live {
-            let ready = *state == State::Queued && held.nonce == self.due(&held.sender);
+            let ready = *state == State::Queued
+                && held.nonce == self.due(&held.sender)
+                && held.fee.max_prices.l2_gas >= price;
             if ready && best.is_none_or(|best| held.fee.tip > best.fee.tip) {
                 best = Some(held);
             }
@@ -207,10 +225,14 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     }
                 }
             }
-            Step::Take(max) => {
+            Step::Take { max, price, asked } => {
+                if let Some(asked) = asked {
+                    let ready = model.best_ready(asked).is_some();
+                    prop_assert_eq!(pool.has_ready(&l2_gas(asked)), ready);
+                }
                 for _ in 0..max {
-                    let expected = model.best_ready();
-                    let taken = pool.take(1);
+                    let expected = model.best_ready(price);
+                    let taken = pool.take(1, &l2_gas(price));
                     prop_assert_eq!(taken.first().map(|taken| taken.hash), expected);
                     let Some(taken) = taken.into_iter().next() else { break };
                     model.set(taken.hash, State::InBlock);
@@ -321,7 +343,7 @@ fn a_higher_tip_goes_first_but_never_before_a_lower_nonce_of_its_account() {
     confirmed(&mut pool, candidate(1, 0, 0, 1, 1));
     confirmed(&mut pool, candidate(2, 0, 1, 9, 1));
     confirmed(&mut pool, candidate(3, 1, 0, 5, 1));
-    let order: Vec<_> = pool.take(10).into_iter().map(|taken| taken.hash.0).collect();
+    let order: Vec<_> = pool.take(10, &l2_gas(1)).into_iter().map(|taken| taken.hash.0).collect();
     assert_eq!(order, [3u64, 1, 2].map(Felt::from));
 }
 
@@ -346,13 +368,51 @@ fn a_full_pool_refuses_what_is_worth_no_more_than_what_it_holds() {
 
 #[test]
 fn a_replacement_needs_ten_percent_on_both_tip_and_price() {
-    let old = FeeOffer { tip: 10, max_l2_gas_price: 100 };
-    let offer = |tip, max_l2_gas_price| FeeOffer { tip, max_l2_gas_price };
+    let old = offer(10, 100);
     assert!(offer(11, 110).outbids(&old, 10));
     assert!(!offer(10, 110).outbids(&old, 10));
     assert!(!offer(11, 109).outbids(&old, 10));
-    let untipped = FeeOffer { tip: 0, max_l2_gas_price: 100 };
+    let untipped = offer(0, 100);
     assert!(offer(0, 110).outbids(&untipped, 10));
-    let topmost = FeeOffer { tip: 0, max_l2_gas_price: u128::MAX };
+    let topmost = offer(0, u128::MAX);
     assert!(!topmost.outbids(&topmost, 10));
+}
+
+/// Pins that each of the three prices counts, and that waiting ones are found again when that one falls.
+#[test]
+fn what_offers_less_than_a_price_waits_for_it_to_fall() {
+    let full = GasPrices { l1_gas: 5, l1_data_gas: 5, l2_gas: 5 };
+    let mut pool = Pool::new(LIMITS);
+    let fee = FeeOffer { tip: 0, max_prices: full };
+    confirmed(&mut pool, Candidate { fee, ..candidate(1, 0, 0, 0, 0) });
+    for dear in [
+        GasPrices { l1_gas: 6, ..full },
+        GasPrices { l1_data_gas: 6, ..full },
+        GasPrices { l2_gas: 6, ..full },
+    ] {
+        assert!(!pool.has_ready(&dear));
+        assert!(pool.take(1, &dear).is_empty());
+        assert!(pool.has_ready(&full));
+    }
+    assert_eq!(pool.take(1, &full).len(), 1);
+}
+
+/// Pins that a pool which is full of what cannot be paid now has room for what can, and for nothing that cannot: for too
+/// little, behind a gap, or behind one that is priced out.
+#[test]
+fn what_is_priced_out_makes_room_for_what_can_be_paid() {
+    let mut pool = Pool::new(PoolLimits { max_transactions: 2, ..LIMITS });
+    confirmed(&mut pool, candidate(1, 0, 0, 9, 5));
+    confirmed(&mut pool, candidate(2, 1, 0, 9, 5));
+    assert!(!pool.has_ready(&l2_gas(6)));
+    for unpayable in [candidate(4, 2, 0, 0, 5), candidate(5, 2, 1, 0, 6), candidate(6, 0, 1, 0, 6)]
+    {
+        assert_eq!(pool.insert(unpayable, 0).unwrap_err(), Refusal::Full);
+    }
+    let inserted = pool.insert(candidate(3, 2, 0, 0, 6), 0).unwrap();
+    let evicted: Vec<_> = inserted.removed.iter().map(|(gone, why)| (gone.hash.0, *why)).collect();
+    assert_eq!(evicted, [(Felt::TWO, Removed::Evicted)]);
+    pool.confirm(&TransactionHash(Felt::THREE));
+    assert_eq!(pool.take(2, &l2_gas(6)).len(), 1);
+    assert!(pool.accounts_are_consistent());
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use sidereal_chain_store::{BlockSelector, ChainStore, StoredBlock};
 use sidereal_execution::block::BlockEnvironment;
@@ -220,5 +221,63 @@ async fn blocks_follow_the_prices_of_l1() {
     let status = sequencer.wait_for(&enough.hash, FinalityStatus::AcceptedOnL2).await;
     assert_eq!(status.block_number, Some(2));
     assert_eq!(in_fri((&stored(&store, 2).await.header).into()), lower);
+    sequencer.stop().await.unwrap();
+}
+
+/// Pins that a transaction which prices have outgrown waits, without a block being opened for it, and is in the first
+/// block that it can pay for, whether another block or word from L1 has brought prices down.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_prices_have_outgrown_waits_for_them_to_fall() {
+    let folder = TempDir::new().unwrap();
+    let (blocks, executor) = TestExecutor::start(store_url(folder.path()), Fault::None).await;
+    let (settler, address) = TestSettler::start().await;
+    let mut config = config(folder.path(), executor, address);
+    config.gas_prices.source = GasPriceSource::L1;
+    config.gas_prices.from_l1.strk_per_eth = 50;
+    config.gas_prices.from_l1.l2_gas_per_l1_gas = 100_000;
+    config.gas_prices.from_l1.max_change_permille = 50;
+    let longer_than_a_block = 2 * Duration::from_millis(config.block.close_after_ms);
+    let sequencer = Sequencer::start(config).await;
+    let store = reader(folder.path()).await;
+    let (poor, rich) = (&accounts()[0], &accounts()[1]);
+    let in_block = async |one: &BlockTransaction| {
+        let status = sequencer.wait_for(&one.hash, FinalityStatus::AcceptedOnL2).await;
+        let number = status.block_number.unwrap();
+        (number, stored(&store, number).await.header.l2_gas_price.price_in_fri.0)
+    };
+    let send = async |one: &BlockTransaction| sequencer.submit(one).await.map(|_| ()).unwrap();
+
+    settler.says(None).await;
+    // Good for the block to come, but not the account's next one.
+    let waiting = offering(poor, 1, 10_000_000);
+    send(&waiting).await;
+    settler.says_prices(21_000_000_000, 1_000_000_000, 22).await;
+    for (one, expected) in [
+        (offering(poor, 0, 20_000_000), (1, 10_500_000)),
+        (offering(rich, 0, 20_000_000), (2, 11_000_000)),
+    ] {
+        send(&one).await;
+        assert_eq!(in_block(&one).await, expected);
+    }
+    // On their way down, but not down enough.
+    settler.says_prices(0, 0, 0).await;
+    let opened = blocks.streams();
+    tokio::time::sleep(longer_than_a_block).await;
+    let status = sequencer.status(&waiting.hash).await.unwrap();
+    assert_eq!((status.finality(), blocks.streams()), (FinalityStatus::Received, opened));
+    let other = offering(rich, 1, 20_000_000);
+    send(&other).await;
+    assert_eq!(in_block(&other).await, (3, 10_450_000));
+    assert_eq!(in_block(&waiting).await, (4, 9_927_500));
+
+    settler.says(None).await;
+    let waiting = offering(poor, 3, 9_927_500);
+    send(&waiting).await;
+    settler.says_prices(21_000_000_000, 1_000_000_000, 22).await;
+    let before = offering(poor, 2, 20_000_000);
+    send(&before).await;
+    assert_eq!(in_block(&before).await, (5, 10_423_875));
+    settler.says_prices(0, 0, 0).await;
+    assert_eq!(in_block(&waiting).await, (6, 9_902_682));
     sequencer.stop().await.unwrap();
 }
