@@ -197,12 +197,18 @@ impl L1 {
     ) -> anyhow::Result<Process> {
         let name = format!("settler-{}", &actor.address[2..8]);
         let folder = workspace.folder("settlers")?;
-        let grpc =
-            if actor.address == OPERATOR.address { stack.settler_port() } else { free_port()? };
+        // An outsider reads what everybody can.
+        let (grpc, proofs) = if actor.address == OPERATOR.address {
+            let proofs =
+                format!("[proof_store]\nurl = \"http://127.0.0.1:{}\"\n", stack.proof_store_grpc());
+            (stack.settler_port(), proofs)
+        } else {
+            (free_port()?, format!("[public_proofs]\nurl = \"{}\"\n", stack.proof_store()))
+        };
         let sections = [
             format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", free_port()?),
             format!("[grpc]\nlisten = \"127.0.0.1:{grpc}\"\n"),
-            format!("[proof_store]\nurl = \"http://127.0.0.1:{}\"\n", stack.proof_store_grpc()),
+            proofs,
             format!(
                 "[l1]\nurl = \"{}\"\nrollup_core = \"{}\"\ndepth_blocks = {DEPTH_BLOCKS}\n",
                 self.url, self.rollup_core

@@ -28,9 +28,9 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// None when `last` is below `first`.
+    /// None when `last` is below `first`, or when there are too many to be counted.
     pub fn new(first: u64, last: u64) -> Option<Self> {
-        (first <= last).then_some(Self { first, last })
+        (last.checked_sub(first)? < u64::MAX).then_some(Self { first, last })
     }
 
     /// How many.
@@ -297,6 +297,8 @@ mod tests {
             "top-1",
             "top-+1-2",
             "x-1-2",
+            "merge-0-18446744073709551615",
+            "top-0-18446744073709551616",
         ] {
             assert!(bad.parse::<Step>().is_err(), "{bad}");
         }

@@ -28,6 +28,8 @@ pub struct L1SettlerConfig {
     pub grpc: ListenConfig,
     /// Where batches and proofs are.
     pub proof_store: ConnectConfig,
+    /// Where they are for those who settle in a silent operator's stead.
+    pub public_proofs: PublicProofsConfig,
     /// Ethereum.
     pub l1: L1Config,
     /// Who pays.
@@ -45,11 +47,28 @@ impl Default for L1SettlerConfig {
             auth: AuthConfig::default(),
             grpc: ListenConfig::on(9040),
             proof_store: ConnectConfig::to(9030),
+            public_proofs: PublicProofsConfig::default(),
             l1: L1Config::default(),
             account: AccountConfig::default(),
             database: DatabaseConfig::default(),
             settlement: SettlementConfig::default(),
         }
+    }
+}
+
+/// The `public_proofs` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublicProofsConfig {
+    /// Somebody's proof store as anybody may read it (HTTP), which takes the place of `proof_store`. Empty: none does.
+    pub url: String,
+    /// How long one answer may take.
+    pub timeout_ms: u64,
+}
+
+impl Default for PublicProofsConfig {
+    fn default() -> Self {
+        Self { url: String::new(), timeout_ms: 60_000 }
     }
 }
 
@@ -171,13 +190,13 @@ impl ServiceConfig for L1SettlerConfig {
         self.auth.validate("auth", problems);
         self.grpc.validate("grpc", &self.auth, problems);
         self.proof_store.validate("proof_store", problems);
-        let url = self.l1.url.expose();
-        problems.require(
-            "l1",
-            "url",
-            url.starts_with("http://") || url.starts_with("https://"),
-            "must be http://host:port or https://host:port",
-        );
+        const URL: &str = "must be http://host:port or https://host:port";
+        let is_url = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        problems.require("l1", "url", is_url(self.l1.url.expose()), URL);
+        let public = &self.public_proofs;
+        let is_valid = public.url.is_empty() || is_url(&public.url);
+        problems.require("public_proofs", "url", is_valid, URL);
+        problems.in_range("public_proofs", "timeout_ms", public.timeout_ms, 100..=600_000);
         problems.in_range("l1", "timeout_ms", self.l1.timeout_ms, 100..=600_000);
         problems.in_range("l1", "depth_blocks", self.l1.depth_blocks, 0..=10_000);
         // Sooner than the next look, it would be stale without a fault of L1's.
@@ -245,6 +264,19 @@ mod tests {
         config.l1.rollup_core = format!("0x{}", "11".repeat(20));
         config.account.private_key = Secret::new("1".repeat(64));
         assert_eq!(problems(&config), Vec::<String>::new());
+    }
+
+    /// Pins down that another proof store is one that can be connected to.
+    #[test]
+    fn a_public_proof_store_has_an_address() {
+        let mut config = L1SettlerConfig::default();
+        for (url, is_valid) in
+            [("", true), ("https://proofs.example/x", true), ("proofs.example:9031", false)]
+        {
+            config.public_proofs.url = url.to_owned();
+            let found = problems(&config).contains(&"public_proofs.url".to_owned());
+            assert_eq!(found, !is_valid, "{url}");
+        }
     }
 
     /// Pins down that what is told may become stale only after the next look at L1.

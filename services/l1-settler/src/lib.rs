@@ -45,13 +45,15 @@ mod system;
 pub use account::{Account, AccountError};
 pub use batches::{Batches, BatchesError};
 pub use beacon::{BLOB_BYTES, Beacon, BeaconError, BeaconFailure, BlockIds};
-pub use config::{AccountConfig, DatabaseConfig, L1Config, L1SettlerConfig, SettlementConfig};
+pub use config::{
+    AccountConfig, DatabaseConfig, L1Config, L1SettlerConfig, PublicProofsConfig, SettlementConfig,
+};
 pub use deploy::{DeployError, Deployed, Deployer, Deployment, Verifier};
 pub use fees::{FeeBounds, Prices, TooExpensive};
 pub use l1::{
     BadUrl, Delays, HeldState, InForce, L1, L1Block, L1Error, L1Failure, L1Update, UpdatesError,
 };
-pub use proof_store::ProofStoreBatches;
+pub use proof_store::{BadProofsUrl, ProofStoreBatches};
 pub use record::{DeploymentRecord, RecordError};
 pub use service::{L1SettlerError, run, run_over};
 pub use settler::{Reading, SettleError, Settlement, Settler};

@@ -1,29 +1,59 @@
-//! Batches from the proof store.
+//! Batches from a proof store.
+
+mod grpc;
+mod http;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sidereal_aggregation::{Blocks, Step};
 use sidereal_block_prover::{BlockProof, DecodeError, MAX_ENCODED_BYTES};
-use sidereal_os_aggregator::{AggregatedOutput, AggregatedOutputError, JoinError, joined_data};
-use sidereal_proto::aggregation::aggregation_service_client::AggregationServiceClient;
-use sidereal_proto::aggregation::{
-    CutBatchRequest, GetBatchRequest, GetStepRequest, GetStepResponse, get_step_response,
-};
-use sidereal_proto::proofs::proof_store_service_client::ProofStoreServiceClient;
-use sidereal_proto::proofs::{
-    GetProofRequest, GetProofResponse, ProofSelector, get_proof_response, proof_selector,
+use sidereal_os_aggregator::{
+    AggregatedOutput, AggregatedOutputError, JoinError, MAX_BLOBS, joined_data,
 };
 use sidereal_service::auth::AuthConfig;
-use sidereal_service::grpc::{ConnectConfig, GrpcError, ServiceChannel, channel};
+use sidereal_service::grpc::{ConnectConfig, GrpcError};
 use sidereal_settlement::Update;
-use tonic::{Code, Status, Streaming};
 
+use self::grpc::GrpcProofs;
+use self::http::HttpProofs;
 use crate::batches::{Batches, BatchesError};
 
-/// The proof store, over gRPC. What it says is not believed: an update is simulated before it is sent, and the contract
-/// verifies it.
+/// The batches of a proof store. What it says is not believed: an update is simulated before it is sent, and the
+/// contract verifies it.
 pub struct ProofStoreBatches {
-    steps: AggregationServiceClient<ServiceChannel>,
-    proofs: ProofStoreServiceClient<ServiceChannel>,
+    proofs: Box<dyn Proofs>,
+    /// The last one, which is asked for again while the contract does not take it.
+    last: Mutex<Option<(Blocks, Update)>>,
+}
+
+/// More than the outputs of StarknetOS over all blocks of an update have: the blobs' felts, and per block a header and the
+/// messages.
+const MAX_OUTPUT_FELTS: usize = 2 * MAX_BLOBS * FIELD_ELEMENTS_PER_BLOB;
+
+/// Felts of a blob (EIP-4844).
+const FIELD_ELEMENTS_PER_BLOB: usize = 4_096;
+
+/// The public proof store's URL cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("public_proofs.url is not an address to connect to")]
+pub struct BadProofsUrl;
+
+/// What a proof store is asked for; proofs are encoded.
+#[async_trait]
+trait Proofs: Send + Sync {
+    /// The blocks of the batch that holds `block`.
+    async fn batch(&self, block: u64) -> Result<Option<Blocks>, ReadError>;
+
+    /// Says that there has to be a batch that begins with this block.
+    async fn begin_batch_with(&self, first: u64) -> Result<(), ReadError>;
+
+    /// The proof of a step; none while it is not made.
+    async fn step(&self, step: Step) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// The proof of a block.
+    async fn block(&self, number: u64) -> Result<Vec<u8>, ReadError>;
 }
 
 /// No update can be made of what the proof store has.
@@ -33,7 +63,7 @@ enum ReadError {
     Call {
         what: String,
         #[source]
-        source: Box<Status>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("{what} has more than {MAX_ENCODED_BYTES} bytes")]
     TooLarge { what: String },
@@ -45,6 +75,10 @@ enum ReadError {
         #[source]
         source: DecodeError,
     },
+    #[error("the aggregator has joined other blocks than {} to {}", .blocks.first, .blocks.last)]
+    OtherBlocks { blocks: Blocks },
+    #[error("the outputs of blocks {} to {} have more felts than an update holds", .blocks.first, .blocks.last)]
+    TooMuchData { blocks: Blocks },
     #[error("read the output of the aggregator over blocks {} to {}", .blocks.first, .blocks.last)]
     Output {
         blocks: Blocks,
@@ -60,111 +94,86 @@ enum ReadError {
 }
 
 impl ProofStoreBatches {
-    /// Connects when it is first asked.
+    /// Of our proof store, over gRPC. Connects when it is first asked.
     ///
     /// # Errors
     /// When the configuration is not one to connect with.
     pub fn new(config: &ConnectConfig, auth: &AuthConfig) -> Result<Self, GrpcError> {
-        let channel = channel(config, auth)?;
-        let steps = AggregationServiceClient::new(channel.clone())
-            .max_decoding_message_size(config.max_message_bytes);
-        let proofs = ProofStoreServiceClient::new(channel)
-            .max_decoding_message_size(config.max_message_bytes);
-        Ok(Self { steps, proofs })
+        Ok(Self::over(Box::new(GrpcProofs::new(config, auth)?)))
+    }
+
+    /// Of somebody's proof store, over HTTP, as anybody may read it. Connects when it is first asked.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn public(url: &str, timeout: Duration) -> Result<Self, BadProofsUrl> {
+        Ok(Self::over(Box::new(HttpProofs::new(url, timeout)?)))
+    }
+
+    fn over(proofs: Box<dyn Proofs>) -> Self {
+        Self { proofs, last: Mutex::default() }
     }
 
     async fn update(&self, first: u64) -> Result<Option<Update>, ReadError> {
-        let Some(blocks) = self.batch(first).await? else { return Ok(None) };
+        let Some(blocks) = self.proofs.batch(first).await? else { return Ok(None) };
         if blocks.first != first {
-            // Somebody else has settled a part of it. There will be a batch that begins here.
-            let request = CutBatchRequest { first_block: first };
-            let cut = self.steps.clone().cut_batch(request).await;
-            cut.map_err(call(format!("a batch that begins with block {first}")))?;
+            // Somebody else has settled a part of it.
+            self.proofs.begin_batch_with(first).await?;
             return Ok(None);
         }
-        let Some(proof) = self.step(Step::Last(blocks)).await? else { return Ok(None) };
+        let Some(proof) = self.proofs.step(Step::Last(blocks)).await? else { return Ok(None) };
+        if let Some((known, update)) = &*self.last()
+            && (*known, &update.proof[..]) == (blocks, &proof[..])
+        {
+            return Ok(Some(update.clone()));
+        }
         let program = Step::Program(blocks);
-        let Some(joined) = self.step(program).await? else { return Ok(None) };
-        let joined = decode(&program.to_string(), &joined)?;
+        let Some(joined) = self.proofs.step(program).await? else { return Ok(None) };
+        let joined = decode(program.to_string(), &joined)?;
         let output = AggregatedOutput::decode(&joined.output)
             .map_err(|source| ReadError::Output { blocks, source })?;
+        // From here on the aggregator's bounds hold.
+        if output.blocks().and_then(|count| u64::try_from(count).ok()) != Some(blocks.count()) {
+            return Err(ReadError::OtherBlocks { blocks });
+        }
         let mut outputs = Vec::new();
+        let mut felts = 0;
         for number in blocks.numbers() {
-            outputs.push(self.block(number).await?.output);
+            let proof = self.proofs.block(number).await?;
+            let output = decode(block_of(number), &proof)?.output;
+            felts += output.len();
+            if felts > MAX_OUTPUT_FELTS {
+                return Err(ReadError::TooMuchData { blocks });
+            }
+            outputs.push(output);
         }
         let data = joined_data(&outputs).map_err(|source| ReadError::Join { blocks, source })?;
-        Ok(Some(Update { output, data, proof: proof.into() }))
+        let update = Update { output, data, proof: proof.into() };
+        *self.last() = Some((blocks, update.clone()));
+        Ok(Some(update))
     }
 
-    /// The blocks of the batch that holds `block`.
-    async fn batch(&self, block: u64) -> Result<Option<Blocks>, ReadError> {
-        let request = GetBatchRequest { block_number: block };
-        let batch = match self.steps.clone().get_batch(request).await {
-            Ok(answer) => answer.into_inner().batch.unwrap_or_default(),
-            Err(status) if status.code() == Code::NotFound => return Ok(None),
-            Err(status) => return Err(call(format!("the batch of block {block}"))(status)),
-        };
-        let (first, last) = (batch.first_block, batch.last_block);
-        Blocks::new(first, last).map(Some).ok_or(ReadError::NoBlocks { first, last })
-    }
-
-    /// The proof of a step, encoded; none while it is not made.
-    async fn step(&self, step: Step) -> Result<Option<Vec<u8>>, ReadError> {
-        let what = step.to_string();
-        let request = GetStepRequest { step: what.clone() };
-        let stream = match self.steps.clone().get_step(request).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) if status.code() == Code::NotFound => return Ok(None),
-            Err(status) => return Err(call(what)(status)),
-        };
-        let chunk = |message: GetStepResponse| match message.message {
-            Some(get_step_response::Message::Chunk(chunk)) => chunk,
-            _ => Vec::new(),
-        };
-        gather(what, stream, chunk).await.map(Some)
-    }
-
-    async fn block(&self, number: u64) -> Result<BlockProof, ReadError> {
-        let what = format!("the proof of block {number}");
-        let by = Some(proof_selector::By::BlockNumber(number));
-        let request = GetProofRequest { selector: Some(ProofSelector { by }) };
-        let answer = self.proofs.clone().get_proof(request).await;
-        let stream = answer.map_err(call(what.clone()))?.into_inner();
-        let chunk = |message: GetProofResponse| match message.message {
-            Some(get_proof_response::Message::Chunk(chunk)) => chunk,
-            _ => Vec::new(),
-        };
-        decode(&what, &gather(what.clone(), stream, chunk).await?)
+    fn last(&self) -> MutexGuard<'_, Option<(Blocks, Update)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn call(what: String) -> impl FnOnce(Status) -> ReadError {
-    |status| ReadError::Call { what, source: Box::new(status) }
+/// What errors call it.
+fn batch_of(block: u64) -> String {
+    format!("the batch of block {block}")
 }
 
-fn decode(what: &str, bytes: &[u8]) -> Result<BlockProof, ReadError> {
-    BlockProof::decode(bytes).map_err(|source| ReadError::Decode { what: what.to_owned(), source })
+/// What errors call it.
+fn block_of(number: u64) -> String {
+    format!("the proof of block {number}")
 }
 
-/// The chunks of a stream in one piece.
-async fn gather<M>(
-    what: String,
-    mut stream: Streaming<M>,
-    chunk: impl Fn(M) -> Vec<u8>,
-) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    loop {
-        let message = match stream.message().await {
-            Ok(Some(message)) => message,
-            Ok(None) => return Ok(bytes),
-            Err(status) => return Err(call(what)(status)),
-        };
-        let chunk = chunk(message);
-        if bytes.len() + chunk.len() > MAX_ENCODED_BYTES {
-            return Err(ReadError::TooLarge { what });
-        }
-        bytes.extend(chunk);
-    }
+fn blocks(first: u64, last: u64) -> Result<Blocks, ReadError> {
+    Blocks::new(first, last).ok_or(ReadError::NoBlocks { first, last })
+}
+
+fn decode(what: String, bytes: &[u8]) -> Result<BlockProof, ReadError> {
+    BlockProof::decode(bytes).map_err(|source| ReadError::Decode { what, source })
 }
 
 #[async_trait]

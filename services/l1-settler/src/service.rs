@@ -18,7 +18,7 @@ use crate::batches::Batches;
 use crate::config::L1SettlerConfig;
 use crate::grpc::SettlementGrpc;
 use crate::l1::{BadUrl, L1, L1Error};
-use crate::proof_store::ProofStoreBatches;
+use crate::proof_store::{BadProofsUrl, ProofStoreBatches};
 use crate::settler::Settler;
 use crate::store::{SettlerStore, StoreError};
 
@@ -34,6 +34,9 @@ pub enum L1SettlerError {
     /// The source of batches.
     #[error("connecting to the proof store failed")]
     ProofStore(#[source] GrpcError),
+    /// The public source of batches.
+    #[error("connecting to the public proof store failed")]
+    PublicProofs(#[source] BadProofsUrl),
     /// The node's address.
     #[error("connecting to L1 failed")]
     Url(#[source] BadUrl),
@@ -62,8 +65,14 @@ pub enum L1SettlerError {
 /// Runs the settler over what the proof store has until shutdown.
 pub fn run(config: L1SettlerConfig, shutdown: Shutdown) -> ServiceFuture<L1SettlerError> {
     Box::pin(async move {
-        let batches = ProofStoreBatches::new(&config.proof_store, &config.auth)
-            .map_err(L1SettlerError::ProofStore)?;
+        let public = &config.public_proofs;
+        let batches = if public.url.is_empty() {
+            ProofStoreBatches::new(&config.proof_store, &config.auth)
+                .map_err(L1SettlerError::ProofStore)?
+        } else {
+            let timeout = Duration::from_millis(public.timeout_ms);
+            ProofStoreBatches::public(&public.url, timeout).map_err(L1SettlerError::PublicProofs)?
+        };
         until_shutdown(config, Arc::new(batches), shutdown).await
     })
 }

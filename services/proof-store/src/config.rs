@@ -147,9 +147,9 @@ impl Default for ChainStoreConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlannerConfig {
-    /// The longest time between two looks for blocks without a proof.
+    /// So long after a look at all blocks without a proof, the next event or timer begins another one.
     pub period_ms: u64,
-    /// Jobs are planned for at most so many blocks past the first one without a proof.
+    /// Jobs are planned for at most so many blocks past the first one that was found without a proof in that look.
     pub window_blocks: u64,
     /// Proofs that are verified at the same time.
     pub verifications: u32,

@@ -4,6 +4,9 @@
 //! * `GET /proofs/{block}/raw`: the proof, as `sidereal verify` reads it.
 //! * `GET /witnesses/{block}/raw`: the witness of the block.
 //! * `GET /transactions/{hash}/proof`: what is known of the proof of the transaction's block.
+//! * `GET /batches/{block}`: the batch that the block is aggregated in, and the steps that are done, as JSON.
+//! * `GET /steps/{step}`: what is known of a step, as JSON; named as in `sidereal_aggregation::Step`.
+//! * `GET /steps/{step}/raw`: its proof; of `last-{first}-{last}` the one that Ethereum verifies.
 
 use std::sync::Arc;
 
@@ -12,7 +15,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Serialize;
 use serde_json::json;
+use sidereal_aggregation::{BadStep, Step};
 use sidereal_chain_store::{BlockSelector, ChainStore};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
 use sidereal_service::error_chain;
@@ -21,7 +26,7 @@ use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 use tokio::sync::Semaphore;
 
-use crate::index::{ProofIndex, StoredProof};
+use crate::index::{ProofIndex, StoredProof, StoredStep};
 
 /// What the handlers read from.
 pub struct Readers {
@@ -60,6 +65,50 @@ impl Refusal {
     }
 }
 
+/// A batch, and how far its aggregation is.
+#[derive(Serialize)]
+struct BatchAnswer {
+    first_block: u64,
+    last_block: u64,
+    /// Seconds since the Unix epoch.
+    planned_at: u64,
+    /// The steps that it takes, in all.
+    step_count: usize,
+    /// Those of them that are done.
+    steps: Vec<StepAnswer>,
+}
+
+/// A step that is done.
+#[derive(Serialize)]
+struct StepAnswer {
+    step: String,
+    /// What the proof says, in hexadecimal: see `StoredStep::claim`.
+    output: String,
+    /// SHA-256 of the encoded proof, in hexadecimal.
+    digest: String,
+    size_bytes: u64,
+    /// Seconds since the Unix epoch.
+    stored_at: u64,
+    worker: String,
+    total_ms: u64,
+    peak_memory_bytes: u64,
+}
+
+impl From<StoredStep> for StepAnswer {
+    fn from(stored: StoredStep) -> Self {
+        Self {
+            step: stored.step.to_string(),
+            output: stored.claim,
+            digest: stored.digest,
+            size_bytes: stored.size_bytes,
+            stored_at: stored.stored_at,
+            worker: stored.worker,
+            total_ms: stored.total_ms,
+            peak_memory_bytes: stored.peak_memory_bytes,
+        }
+    }
+}
+
 /// The routes.
 pub fn router(readers: Arc<Readers>) -> Router {
     Router::new()
@@ -67,6 +116,9 @@ pub fn router(readers: Arc<Readers>) -> Router {
         .route("/proofs/{block}/raw", get(proof_bytes))
         .route("/witnesses/{block}/raw", get(witness_bytes))
         .route("/transactions/{hash}/proof", get(transaction_proof))
+        .route("/batches/{block}", get(batch))
+        .route("/steps/{step}", get(step_info))
+        .route("/steps/{step}/raw", get(step_bytes))
         .with_state(readers)
 }
 
@@ -117,8 +169,47 @@ async fn transaction_proof(
     readers.proof(position.block_number.0).await.map(Json)
 }
 
+async fn batch(
+    State(readers): State<Arc<Readers>>,
+    Path(block): Path<String>,
+) -> Result<Json<BatchAnswer>, Refusal> {
+    let block = block_number(&block)?;
+    let failed = |error| Refusal::failed("reading the batches", &error);
+    let batch = readers.index.batch_of(block).await.map_err(failed)?;
+    let batch =
+        batch.ok_or_else(|| Refusal::not_found(format!("block {block} is in no batch yet")))?;
+    let progress = readers.index.progress(&batch).await.map_err(failed)?;
+    Ok(Json(BatchAnswer {
+        first_block: batch.blocks.first,
+        last_block: batch.blocks.last,
+        planned_at: batch.planned_at,
+        step_count: progress.step_count,
+        steps: progress.steps.into_iter().map(StepAnswer::from).collect(),
+    }))
+}
+
+async fn step_info(
+    State(readers): State<Arc<Readers>>,
+    Path(step): Path<String>,
+) -> Result<Json<StepAnswer>, Refusal> {
+    readers.step(&step).await.map(|stored| Json(stored.into()))
+}
+
+async fn step_bytes(
+    State(readers): State<Arc<Readers>>,
+    Path(step): Path<String>,
+) -> Result<Response, Refusal> {
+    let step = readers.step(&step).await?;
+    readers.bytes(&step.key).await
+}
+
 fn block_number(text: &str) -> Result<u64, Refusal> {
-    text.parse().map_err(|_| Refusal::bad_request(format!("{text:?} is no block number")))
+    // The databases' numbers are signed.
+    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    number.ok_or_else(|| {
+        let text: String = text.chars().take(80).collect();
+        Refusal::bad_request(format!("{text:?} is no block number"))
+    })
 }
 
 impl Readers {
@@ -128,6 +219,16 @@ impl Readers {
             .await
             .map_err(|error| Refusal::failed("reading the proof index", &error))?
             .ok_or_else(|| Refusal::not_found(format!("block {block} has no proof yet")))
+    }
+
+    async fn step(&self, name: &str) -> Result<StoredStep, Refusal> {
+        let step: Step =
+            name.parse().map_err(|error: BadStep| Refusal::bad_request(error.to_string()))?;
+        self.index
+            .step(step)
+            .await
+            .map_err(|error| Refusal::failed("reading the steps", &error))?
+            .ok_or_else(|| Refusal::not_found(format!("step {step} is not done")))
     }
 
     async fn bytes(&self, key: &str) -> Result<Response, Refusal> {

@@ -23,6 +23,8 @@ mod service;
 mod watch;
 
 pub use config::{AggregationConfig, DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};
-pub use index::{AggregatedBlock, IndexError, ProofIndex, StoredBatch, StoredProof, StoredStep};
+pub use index::{
+    AggregatedBlock, BatchProgress, IndexError, ProofIndex, StoredBatch, StoredProof, StoredStep,
+};
 pub use intake::{Intake, IntakeError};
 pub use service::{ProofStoreError, run};

@@ -8,9 +8,10 @@
 //!                                                +── requeue ── parked
 //! ```
 //!
-//! A full look reads full state, once a period: blocks from the chain store, proofs from the index. In between, an
-//! event leads to a look at the blocks that came since, or each new block would cost a look at all that wait for proofs.
-//! Enqueueing is idempotent, and a parked job stays parked until somebody puts it back: it holds back no other block.
+//! A full look reads full state: blocks from the chain store, proofs from the index. It is begun by the first event, or
+//! timer, that comes a period after the last one. In between, an event leads to a look at the blocks that came since, or
+//! each new block would cost a look at all that wait for proofs. Enqueueing is idempotent, and a parked job stays parked
+//! until somebody puts it back: it holds back no other block.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,7 +64,7 @@ pub struct Planner {
 /// How far the planner has looked. Only a saving: a start begins anew.
 #[derive(Debug)]
 pub struct Progress {
-    /// Every block before this one has a proof.
+    /// Every block from the first one that is ever proven up to but without this one has a proof.
     unproven_from: u64,
     /// Blocks before this one were looked at.
     next: u64,
@@ -79,7 +80,7 @@ enum Look {
 }
 
 impl Progress {
-    /// Nothing before `first` is proven.
+    /// `first` is the first block that is ever proven.
     pub fn new(first: u64) -> Self {
         Self { unproven_from: first, next: first, look: Look::Full }
     }

@@ -23,6 +23,12 @@ pub struct ProofStoreArgs {
 impl ProofStoreArgs {
     /// A client; it connects at its first call.
     pub fn client(&self) -> anyhow::Result<ProofStoreServiceClient<ServiceChannel>> {
+        Ok(ProofStoreServiceClient::new(self.channel()?)
+            .max_decoding_message_size(sidereal_proto::MAX_MESSAGE_BYTES))
+    }
+
+    /// What clients of all its services are made of.
+    pub fn channel(&self) -> anyhow::Result<ServiceChannel> {
         let mut auth = AuthConfig::default();
         if let Some(path) = &self.token_file {
             let token = std::fs::read_to_string(path)
@@ -30,10 +36,8 @@ impl ProofStoreArgs {
             auth.token = Secret::new(token.trim().to_owned());
         }
         let connect = ConnectConfig { url: self.proof_store.clone(), ..ConnectConfig::default() };
-        let channel = channel(&connect, &auth)
-            .with_context(|| format!("cannot use {} as the proof store", self.proof_store))?;
-        Ok(ProofStoreServiceClient::new(channel)
-            .max_decoding_message_size(sidereal_proto::MAX_MESSAGE_BYTES))
+        channel(&connect, &auth)
+            .with_context(|| format!("cannot use {} as the proof store", self.proof_store))
     }
 }
 

@@ -1,11 +1,17 @@
-//! Updates from what a proof store has, over gRPC: those of the two real blocks, and what is told when it has less, or
-//! something else.
+//! Updates from what a proof store has, over gRPC and over HTTP: those of the two real blocks, and what is told when it
+//! has less, or something else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
 use sidereal_block_prover::{BlockProof, MAX_ENCODED_BYTES};
 use sidereal_l1_settler::{Batches as _, ProofStoreBatches};
 use sidereal_os_aggregator::AggregatedOutput;
@@ -45,14 +51,23 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// in order, the last proof; and that this is all that is asked for.
 #[tokio::test]
 async fn proof_store_gives_the_update_of_a_whole_batch() -> anyhow::Result<()> {
-    let store = Store::start(Content::whole()?).await?;
-    let update = store.batches.next_after(0).await?.context("there is no update")?;
     let real = Aggregated::load()?.update;
-    assert_eq!(update.output, real.output);
-    assert_eq!(update.data, real.data);
-    assert_eq!(update.proof, real.proof);
-    let asked = ["batch of 1", "step last-1-2", "step program-1-2", "proof of 1", "proof of 2"];
-    assert_eq!(store.asked(), asked);
+    for over in BOTH {
+        let store = Store::start(Content::whole()?, over).await?;
+        let update = store.batches.next_after(0).await?.context("there is no update")?;
+        assert_eq!(update.output, real.output, "{over:?}");
+        assert_eq!(update.data, real.data, "{over:?}");
+        assert_eq!(update.proof, real.proof, "{over:?}");
+        let asked = ["batch of 1", "step last-1-2", "step program-1-2", "proof of 1", "proof of 2"];
+        assert_eq!(store.asked(), asked, "{over:?}");
+        // The contract did not take it: nothing that was read is read again.
+        let again = store.batches.next_after(0).await?.context("there is no update")?;
+        assert_eq!(
+            (again.output, again.data, again.proof),
+            (real.output.clone(), update.data, update.proof)
+        );
+        assert_eq!(store.asked()[asked.len()..], ["batch of 1", "step last-1-2"], "{over:?}");
+    }
     Ok(())
 }
 
@@ -71,19 +86,26 @@ async fn proof_store_without_a_whole_batch_gives_nothing() -> anyhow::Result<()>
         (without("last-1-2")?, &["batch of 1", "step last-1-2"]),
         (without("program-1-2")?, &["batch of 1", "step last-1-2", "step program-1-2"]),
     ] {
-        let store = Store::start(content).await?;
-        assert!(store.batches.next_after(0).await?.is_none(), "{asked:?}");
-        assert_eq!(store.asked(), asked);
+        for over in BOTH {
+            let store = Store::start(content.clone(), over).await?;
+            assert!(store.batches.next_after(0).await?.is_none(), "{over:?}: {asked:?}");
+            assert_eq!(store.asked(), asked, "{over:?}");
+        }
     }
     Ok(())
 }
 
-/// Pins down that a batch which begins elsewhere is to be cut where the contract stands, and is not settled.
+/// Pins down that a batch which begins elsewhere is to be cut where the contract stands, by its operator, and is not
+/// settled.
 #[tokio::test]
 async fn proof_store_is_told_where_a_batch_has_to_begin() -> anyhow::Result<()> {
-    let store = Store::start(Content::whole()?).await?;
-    assert!(store.batches.next_after(1).await?.is_none());
-    assert_eq!(store.asked(), ["batch of 2", "cut before 2"]);
+    for (over, asked) in
+        [(Over::Grpc, &["batch of 2", "cut before 2"][..]), (Over::Http, &["batch of 2"])]
+    {
+        let store = Store::start(Content::whole()?, over).await?;
+        assert!(store.batches.next_after(1).await?.is_none(), "{over:?}");
+        assert_eq!(store.asked(), asked, "{over:?}");
+    }
     Ok(())
 }
 
@@ -95,7 +117,7 @@ async fn proof_store_with_something_else_is_named() -> anyhow::Result<()> {
     let cut = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let program = whole.steps["program-1-2"].clone();
     let block = whole.proofs[&2].clone();
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 9] = [
         ("last-1-2 has more than 16777216 bytes", {
             let bytes = too_large.clone();
             Box::new(move |content| content.step("last-1-2", bytes))
@@ -118,6 +140,14 @@ async fn proof_store_with_something_else_is_named() -> anyhow::Result<()> {
         ("read the output of the aggregator over blocks 1 to 2: ", {
             Box::new(move |content| content.step("program-1-2", block))
         }),
+        ("the aggregator has joined other blocks than 1 to 3", {
+            let (last, program) = (whole.steps["last-1-2"].clone(), program.clone());
+            Box::new(move |content| {
+                content.batch = Some((1, 3));
+                content.step("last-1-3", last);
+                content.step("program-1-3", program);
+            })
+        }),
         ("join the data of blocks 1 to 2: read output 1 of StarknetOS", {
             Box::new(move |content| content.proof(2, program))
         }),
@@ -128,13 +158,15 @@ async fn proof_store_with_something_else_is_named() -> anyhow::Result<()> {
     for (expected, change) in cases {
         let mut content = whole.clone();
         change(&mut content);
-        let store = Store::start(content).await?;
-        let Err(error) = store.batches.next_after(0).await else {
-            anyhow::bail!("no error: {expected}");
-        };
-        let text = error_chain(&error).to_string();
         let expected = format!("get the batch after block 0: {expected}");
-        assert!(text.starts_with(&expected), "{text}\n{expected}");
+        for over in BOTH {
+            let store = Store::start(content.clone(), over).await?;
+            let Err(error) = store.batches.next_after(0).await else {
+                anyhow::bail!("{over:?}: no error: {expected}");
+            };
+            let text = error_chain(&error).to_string();
+            assert!(text.starts_with(&expected), "{over:?}: {text}\n{expected}");
+        }
     }
     Ok(())
 }
@@ -215,6 +247,72 @@ fn stored_proof() -> anyhow::Result<BlockProof> {
     Ok(BlockProof::decode(proof)?)
 }
 
+/// Pins down that an answer which is none, and a store which is not there, are errors, and nothing that is not there yet.
+#[tokio::test]
+async fn proof_store_that_fails_is_not_one_without_a_batch() -> anyhow::Result<()> {
+    let failing = Router::new().fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
+    let babbling = Router::new().fallback(|| async { "no JSON" });
+    for (routes, expected) in [
+        (failing, "it answers with HTTP status 503"),
+        // Not a proof store that has no batch, but no proof store.
+        (Router::new(), "it answers with HTTP status 404"),
+        (babbling, "its answer cannot be read: expected ident at line 1 column 2"),
+    ] {
+        let url = serve(routes).await?;
+        let batches = ProofStoreBatches::public(&url, Duration::from_secs(10))?;
+        let error = batches.next_after(0).await.err().context("no error")?;
+        let whole = format!(
+            "get the batch after block 0: ask the proof store for the batch of block 1: {expected}"
+        );
+        assert_eq!(error_chain(&error).to_string(), whole);
+    }
+    let nobody = ProofStoreBatches::public("http://127.0.0.1:9", Duration::from_secs(10))?;
+    let error = nobody.next_after(0).await.err().context("no error")?;
+    assert!(error_chain(&error).to_string().contains("it cannot be reached"), "{error:?}");
+    assert!(ProofStoreBatches::public("nowhere", Duration::from_secs(1)).is_err());
+    Ok(())
+}
+
+/// How a proof store is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Grpc,
+    Http,
+}
+
+const BOTH: [Over; 2] = [Over::Grpc, Over::Http];
+
+/// Serves on a free port for as long as the test runs.
+async fn serve(routes: Router) -> anyhow::Result<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Ok(url)
+}
+
+/// What anybody may read of it.
+fn public(served: Served) -> Router {
+    let absent = || (StatusCode::NOT_FOUND, Json(json!({ "error": "no such thing" })));
+    let found = move |bytes: Option<&Vec<u8>>| bytes.cloned().ok_or_else(absent);
+    let batch = move |State(served): State<Served>, UrlPath(block): UrlPath<u64>| async move {
+        let batch = served.ask(format!("batch of {block}")).batch;
+        batch
+            .map(|(first, last)| Json(json!({ "first_block": first, "last_block": last })))
+            .ok_or_else(absent)
+    };
+    let step = move |State(served): State<Served>, UrlPath(step): UrlPath<String>| async move {
+        found(served.ask(format!("step {step}")).steps.get(&step))
+    };
+    let proof = move |State(served): State<Served>, UrlPath(block): UrlPath<u64>| async move {
+        found(served.ask(format!("proof of {block}")).proofs.get(&block))
+    };
+    Router::new()
+        .route("/batches/{block}", get(batch))
+        .route("/steps/{step}/raw", get(step))
+        .route("/proofs/{block}/raw", get(proof))
+        .with_state(served)
+}
+
 /// A proof store that has what a test puts into it, and the settler's view of it.
 struct Store {
     served: Served,
@@ -223,14 +321,19 @@ struct Store {
 }
 
 impl Store {
-    async fn start(content: Content) -> anyhow::Result<Self> {
+    async fn start(content: Content, over: Over) -> anyhow::Result<Self> {
         let served = Served(Arc::new(Mutex::new(content)));
+        let shutdown = Shutdown::new();
+        if over == Over::Http {
+            let url = serve(public(served.clone())).await?;
+            let batches = ProofStoreBatches::public(&url, Duration::from_secs(60))?;
+            return Ok(Self { served, batches, shutdown });
+        }
         let auth = AuthConfig::default();
         let server = Server::bind(&ListenConfig::on(0), &auth).await?;
         let to = ConnectConfig::to(server.local_addr().port());
         let routes = Routes::new(AggregationServiceServer::new(served.clone()))
             .add_service(ProofStoreServiceServer::new(served.clone()));
-        let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         tokio::spawn(async move { server.serve(routes, &Readiness::new(), &stop).await });
         Ok(Self { served, batches: ProofStoreBatches::new(&to, &auth)?, shutdown })

@@ -120,8 +120,7 @@ impl AggregationService for AggregationGrpc {
         request: Request<GetBatchRequest>,
     ) -> Result<Response<GetBatchResponse>, Status> {
         let block = request.into_inner().block_number;
-        let found = self.index.batches(block, 1).await.map_err(index_status)?;
-        let found = found.into_iter().find(|batch| batch.blocks.first <= block);
+        let found = self.index.batch_of(block).await.map_err(index_status)?;
         let found =
             found.ok_or_else(|| Status::not_found(format!("block {block} is in no batch yet")))?;
         Ok(Response::new(GetBatchResponse { batch: Some(self.batch(&found).await?) }))
@@ -164,16 +163,13 @@ impl AggregationService for AggregationGrpc {
 
 impl AggregationGrpc {
     async fn batch(&self, stored: &StoredBatch) -> Result<Batch, Status> {
-        let blocks = stored.blocks;
-        let steps = self.index.steps(blocks).await.map_err(index_status)?;
-        let all = Step::all(blocks);
-        let steps = steps.iter().filter(|stored| all.contains(&stored.step));
+        let progress = self.index.progress(stored).await.map_err(index_status)?;
         Ok(Batch {
-            first_block: blocks.first,
-            last_block: blocks.last,
+            first_block: stored.blocks.first,
+            last_block: stored.blocks.last,
             planned_at: stored.planned_at,
-            steps: steps.map(info).collect::<Result<_, _>>()?,
-            step_count: u32::try_from(all.len()).unwrap_or(u32::MAX),
+            steps: progress.steps.iter().map(info).collect::<Result<_, _>>()?,
+            step_count: u32::try_from(progress.step_count).unwrap_or(u32::MAX),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Batches of blocks that are aggregated together, and the steps that are done.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use sidereal_aggregation::{Blocks, Step};
 
@@ -12,6 +14,15 @@ pub struct StoredBatch {
     pub blocks: Blocks,
     /// Seconds since the Unix epoch.
     pub planned_at: u64,
+}
+
+/// How far the aggregation of a batch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchProgress {
+    /// The steps that it takes, in all.
+    pub step_count: usize,
+    /// Those of them that are done.
+    pub steps: Vec<StoredStep>,
 }
 
 /// The result of a step that was verified and is durable.
@@ -137,6 +148,21 @@ impl ProofIndex {
         })
         .map_err(failed("listing batches"))?;
         rows.into_iter().map(batch).collect()
+    }
+
+    /// The batch that holds a block.
+    pub async fn batch_of(&self, block: u64) -> Result<Option<StoredBatch>, IndexError> {
+        let found = self.batches(block, 1).await?;
+        Ok(found.into_iter().find(|batch| batch.blocks.first <= block))
+    }
+
+    /// How far a batch is.
+    pub async fn progress(&self, batch: &StoredBatch) -> Result<BatchProgress, IndexError> {
+        let all: HashSet<Step> = Step::all(batch.blocks).into_iter().collect();
+        // What was made for batches that were cut is about the same blocks.
+        let mut steps = self.steps(batch.blocks).await?;
+        steps.retain(|stored| all.contains(&stored.step));
+        Ok(BatchProgress { step_count: all.len(), steps })
     }
 
     /// Batches whose last proof is not there, in order, at most `limit`.

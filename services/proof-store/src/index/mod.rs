@@ -103,7 +103,7 @@ macro_rules! on_backend {
 
 mod batches;
 
-pub use batches::{StoredBatch, StoredStep};
+pub use batches::{BatchProgress, StoredBatch, StoredStep};
 
 type Row = (i64, String);
 

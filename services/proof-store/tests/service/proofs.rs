@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use serde_json::json;
+use sidereal_aggregation::{Blocks, Step};
 use sidereal_bus::Subscribe;
+use sidereal_object_store::ObjectKey;
+use sidereal_proof_store::{ProofIndex, StoredBatch, StoredStep};
 use sidereal_proto::proofs::get_proof_response::Message;
 use sidereal_proto::proofs::proof_selector::By;
 use sidereal_proto::proofs::{GetProofRequest, ProofInfo, ProofSelector};
@@ -112,4 +116,51 @@ async fn two_proofs_of_a_block_do_not_mix() {
     let kept = if one.digest == digest(&others) { &others } else { &PROVEN.proof };
     is_served(&world, &service, kept).await;
     assert_eq!(world.kept_proofs().await.len(), 1, "the other one is gone");
+}
+
+/// Pins down that anybody can find the proof that Ethereum verifies by a block that it is about, and read it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ethereum_verifies_is_served_to_anybody() {
+    let world = World::new().await;
+    let _service = world.start().await;
+    let index = ProofIndex::open(&world.config.database).await.unwrap();
+    let blocks = Blocks::new(1, 2).unwrap();
+    index.insert_batch(&StoredBatch { blocks, planned_at: 9 }).await.unwrap();
+    let proof = Bytes::from_static(b"what the contract is given");
+    let key = ObjectKey::step("last-1-2", &[7; 32]).unwrap();
+    world.open_objects().await.put(&key, proof.clone()).await.unwrap();
+    // The wrap of block 1 is of this batch; what was made for a batch that was cut is not.
+    for step in ["wrap-1", "top-1-1", "last-1-2"] {
+        let stored = StoredStep {
+            step: step.parse().unwrap(),
+            claim: "ab".repeat(32),
+            digest: hex::encode([7; 32]),
+            size_bytes: proof.len() as u64,
+            key: key.to_string(),
+            stored_at: 11,
+            worker: "worker-1".to_owned(),
+            cairo_steps: 0,
+            total_ms: 3,
+            prove_ms: 2,
+            peak_memory_bytes: 5,
+        };
+        index.insert_step(&stored).await.unwrap();
+    }
+    let json = async |path: &str| -> serde_json::Value {
+        let (status, body) = world.http(path).await;
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_slice(&body).unwrap()
+    };
+    let last = json("/steps/last-1-2").await;
+    assert_eq!((&last["step"], &last["output"]), (&json!("last-1-2"), &json!("ab".repeat(32))));
+    for block in [1, 2] {
+        let batch = json(&format!("/batches/{block}")).await;
+        assert_eq!((&batch["first_block"], &batch["last_block"]), (&json!(1), &json!(2)));
+        assert_eq!(batch["step_count"], Step::all(blocks).len());
+        let steps = batch["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), 2);
+        assert!(steps.contains(&last));
+    }
+    assert_eq!(world.http("/batches/3").await.0, 404);
+    assert_eq!(world.http("/steps/last-1-2/raw").await, (200, proof));
 }

@@ -202,6 +202,14 @@ async fn questions_are_answered_with_the_right_code() {
         ("/transactions/0xzz/proof".to_owned(), 400),
         ("/transactions/0x7/proof".to_owned(), 404),
         (format!("/transactions/{:#x}/proof", PROVEN.transaction), 404),
+        ("/batches/1".to_owned(), 404),
+        ("/batches/one".to_owned(), 400),
+        ("/batches/18446744073709551615".to_owned(), 400),
+        ("/proofs/9223372036854775808".to_owned(), 400),
+        ("/steps/merge-0-18446744073709551615".to_owned(), 400),
+        ("/steps/last-1-2".to_owned(), 404),
+        ("/steps/last-1-2/raw".to_owned(), 404),
+        ("/steps/last-2-1/raw".to_owned(), 400),
         ("/".to_owned(), 404),
     ] {
         let (status, body) = world.http(&path).await;

@@ -61,7 +61,8 @@ pub struct DevOptions {
     /// Most transactions in a block.
     #[arg(long, default_value_t = 100)]
     pub block_transactions: usize,
-    /// Prover workers in this process; each proof takes about 10 GB of memory. 0: blocks wait for a proof.
+    /// Prover workers in this process; each proof takes about 10 GB of memory. The first one aggregates, too. 0: blocks
+    /// wait for a proof.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub workers: u32,
     /// Most blocks that are aggregated into one proof; each step takes up to 16 GB of memory. 0: none. Without the

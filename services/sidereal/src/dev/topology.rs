@@ -8,6 +8,7 @@ use sidereal_executor::ExecutorConfig;
 use sidereal_gateway::GatewayConfig;
 use sidereal_object_store::ObjectStoreConfig;
 use sidereal_proof_store::ProofStoreConfig;
+use sidereal_proto::PROVING_QUEUE;
 use sidereal_prover_worker::ProverWorkerConfig;
 use sidereal_sequencer::SequencerConfig;
 use sidereal_sequencer::gas_prices::GasPriceSource;
@@ -129,6 +130,8 @@ impl Topology {
                 ConnectConfig { url: url(ports.settler()), ..Default::default() };
             sequencer.l1_settlement.poll_ms = 1_000;
             sequencer.gas_prices.source = GasPriceSource::L1;
+            // An idle chain is not to be taken for a silent operator.
+            sequencer.block.empty_after_ms = 24 * 60 * 60 * 1_000;
         }
 
         let mut executor = ExecutorConfig {
@@ -169,6 +172,10 @@ impl Topology {
                     ..Default::default()
                 };
                 worker.worker.name = format!("worker-{}", index + 1);
+                // Two steps of an aggregation at once are more than the memory of most machines.
+                if index > 0 {
+                    worker.worker.queues = vec![PROVING_QUEUE.to_owned()];
+                }
                 worker
             })
             .collect();
