@@ -76,6 +76,15 @@ bench-l1:
     source scripts/env.sh && cd contracts/solidity && forge build --quiet test/support/MeteredVerifier.sol test/support/MeteredUpdate.sol
     source scripts/env.sh && cargo run -q -p sidereal-l1-settler --example bench_l1
 
-# Every step from so many blocks of so many transfers to the proof that Ethereum verifies: time and memory.
-bench-aggregation *arguments:
+# Every step of an aggregation, then whole trees over 2, 4 and 8 blocks by one and two workers: two hours on two processors.
+bench-aggregation *arguments: (bench-aggregation-steps arguments) bench-aggregation-trees
+
+# The first half of bench-aggregation: `just bench-aggregation-steps 2 10`.
+bench-aggregation-steps *arguments:
     source scripts/env.sh && cargo run -q -p sidereal-aggregation --example bench_aggregation -- {{arguments}}
+
+# The second half: `just bench-aggregation-trees --blocks 2,4 --workers 1`.
+bench-aggregation-trees *arguments='--blocks 2,4,8':
+    source scripts/env.sh && cargo build -p sidereal --bin sidereal --example bench_workers
+    source scripts/env.sh && "$CARGO_TARGET_DIR/debug/examples/bench_workers" \
+        --sidereal "$CARGO_TARGET_DIR/debug/sidereal" --aggregate {{arguments}}
