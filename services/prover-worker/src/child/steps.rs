@@ -14,11 +14,11 @@ use super::blocks::{BlockProver, StageWatch, figures};
 use super::serve::{ProofMaker, Refusal};
 use crate::saver::Figures;
 
-/// The provers, each made when it is first needed. The tables of a circuit take gigabytes, so only those of the last
-/// one are kept, and none while a block is proven.
+/// The provers, each made when it is first needed. Their tables take gigabytes, so only those of the last one are kept:
+/// beside those of blocks, a wrap would take more than the 16 GB that it is to fit into.
 #[derive(Default)]
 pub struct Provers {
-    blocks: BlockProver,
+    blocks: Option<BlockProver>,
     circuit: Option<CircuitProver>,
     last: Option<FinalProver>,
 }
@@ -35,13 +35,16 @@ impl ProofMaker for Provers {
         let (proof, cairo_steps) = match work {
             Work::Block => {
                 self.keep_circuit(None);
-                self.blocks.prove(one(inputs)?, &watch)?
+                self.blocks.get_or_insert_default().prove(one(inputs)?, &watch)?
             }
             Work::Step(Step::Program(blocks)) => {
                 self.keep_circuit(None);
                 self.program(blocks, inputs, &watch)?
             }
-            Work::Step(step) => (self.step(step, inputs, &watch)?, 0),
+            Work::Step(step) => {
+                self.blocks = None;
+                (self.step(step, inputs, &watch)?, 0)
+            }
         };
         Ok((proof, figures(begun, &watch, cairo_steps)))
     }
@@ -79,7 +82,7 @@ impl Provers {
             merge_root: CircuitKind::Merge.root().0,
         };
         let run = run_aggregator(&input).map_err(|error| Refusal::permanent(&error))?;
-        self.blocks.prove_task(Task::Pie(run.pie), progress)
+        self.blocks.get_or_insert_default().prove_task(Task::Pie(run.pie), progress)
     }
 
     /// The proof of a circuit.
