@@ -15,6 +15,7 @@ use sidereal_os_aggregator::{
 use sidereal_service::auth::AuthConfig;
 use sidereal_service::grpc::{ConnectConfig, GrpcError};
 use sidereal_settlement::Update;
+use sidereal_starknet_os::BLOB_LENGTH;
 
 use self::grpc::GrpcProofs;
 use self::http::HttpProofs;
@@ -28,12 +29,9 @@ pub struct ProofStoreBatches {
     last: Mutex<Option<(Blocks, Update)>>,
 }
 
-/// More than the outputs of StarknetOS over all blocks of an update have: the blobs' felts, and per block a header and the
-/// messages.
-const MAX_OUTPUT_FELTS: usize = 2 * MAX_BLOBS * FIELD_ELEMENTS_PER_BLOB;
-
-/// Felts of a blob (EIP-4844).
-const FIELD_ELEMENTS_PER_BLOB: usize = 4_096;
+/// More than the outputs of StarknetOS over all blocks of an update have: the blobs' felts, and of each block a header and
+/// the messages.
+const MAX_OUTPUT_FELTS: usize = 2 * MAX_BLOBS * BLOB_LENGTH;
 
 /// The public proof store's URL cannot be used.
 #[derive(Debug, thiserror::Error)]

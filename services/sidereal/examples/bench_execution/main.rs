@@ -20,14 +20,14 @@ use sidereal::account::{Call, Signed, bounds};
 use starknet_api::core::Nonce;
 use starknet_types_core::felt::Felt;
 
-use node::Node;
+use node::{BLOCK_TRANSFERS, Node};
 use raw::Raw;
 
 /// Options of the benchmark.
 #[derive(Parser)]
 struct Options {
-    /// Transfers a round.
-    #[arg(long, default_value_t = 4_800)]
+    /// Transfers a round; by default they fill whole blocks.
+    #[arg(long, default_value_t = 75 * BLOCK_TRANSFERS)]
     transfers: usize,
     /// Rounds; the medians are over them.
     #[arg(long, default_value_t = 3)]

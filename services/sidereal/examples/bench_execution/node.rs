@@ -19,6 +19,8 @@ use crate::Options;
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// A round that takes longer has failed.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(600);
+/// Transfers that fill a block of sidereal.
+pub const BLOCK_TRANSFERS: usize = 64;
 const SIDEREAL_PORT: u16 = 19_545;
 const DEVNET_PORT: u16 = 19_645;
 
@@ -47,7 +49,9 @@ impl Node {
         let folder = data.join("sidereal");
         let mut command = Command::new(&options.sidereal);
         command.args(["dev", "--workers", "0", "--no-l1", "--execution", &options.execution]);
-        // The last block of a round is not full: it closes by time, which is not what is measured.
+        // As many transfers as the proof of a block holds. Without the limit the last block of a round would wait for one
+        // more, and close by time, which is not what is measured.
+        command.args(["--block-transactions", &BLOCK_TRANSFERS.to_string()]);
         command.args(["--block-time-ms", "500"]);
         command.args(["--accounts", &options.accounts.to_string()]);
         command.args(["--base-port", &SIDEREAL_PORT.to_string()]);
