@@ -34,7 +34,7 @@ pub enum BlockError {
     /// StarknetOS wrote no output.
     #[error("read the output of StarknetOS")]
     Output(#[source] OutputError),
-    /// StarknetOS came to another result than the sequencer. The chain must halt loudly.
+    /// StarknetOS came to another result than the sequencer.
     #[error("StarknetOS and the sequencer disagree")]
     NotCommitted(#[source] Box<CheckError>),
     /// The run could not be proven.
@@ -43,6 +43,16 @@ pub enum BlockError {
 }
 
 impl BlockError {
+    /// Whether execution and proving disagree about the block: then the chain halts.
+    pub fn is_dispute(&self) -> bool {
+        match self {
+            Self::Replay(_) | Self::Output(_) | Self::NotCommitted(_) => true,
+            // What the machine cannot do says nothing of the block.
+            Self::StarknetOs(error) => !matches!(error, OsError::Runner { .. }),
+            Self::ChainId(_) | Self::Prove(_) => false,
+        }
+    }
+
     /// Whether this follows from the witness alone, so that another try is of no use.
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Prove(error) if !matches!(error, ProveError::TooLarge { .. }))

@@ -189,14 +189,15 @@ impl ChainStore {
                 tx,
                 Db,
                 OPERATION,
-                4,
-                "INSERT INTO outbox (block_number, subject, payload, delivered) ",
+                5,
+                "INSERT INTO outbox (block_number, subject, payload, headers, delivered) ",
                 "",
-                commit.outbox,
+                rows.outbox,
                 |row, item| {
                     row.push_bind(rows.number)
-                        .push_bind(item.subject.as_str())
-                        .push_bind(item.payload.as_slice())
+                        .push_bind(item.0.as_str())
+                        .push_bind(item.1.as_slice())
+                        .push_bind(item.2.as_slice())
                         .push_bind(false);
                 }
             );
@@ -277,10 +278,14 @@ struct BlockRows {
     contract_classes: Vec<(Vec<u8>, Vec<u8>)>,
     declared_classes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     nodes: Vec<(Vec<u8>, Vec<u8>)>,
+    outbox: Vec<MessageRow>,
     /// Hashes that leave the mempool.
     leaving: Vec<Vec<u8>>,
     removals: Vec<RemovalRow>,
 }
+
+/// Subject, payload, headers.
+type MessageRow = (String, Vec<u8>, Vec<u8>);
 
 struct TransactionRow {
     index: i64,
@@ -342,6 +347,7 @@ impl BlockRows {
                 .chain(diff.deprecated_declared_classes.iter().map(|class| (bytes(&class.0), None)))
                 .collect(),
             nodes: node_rows(&commit.new_nodes),
+            outbox: outbox_rows(&commit.outbox)?,
             leaving: included.chain(removals.iter().map(|removal| removal.0.clone())).collect(),
             removals,
         })
@@ -382,6 +388,14 @@ fn event_rows(commit: &BlockCommit) -> Result<Vec<EventRow>> {
         }
     }
     Ok(rows)
+}
+
+fn outbox_rows(messages: &[OutboxMessage]) -> Result<Vec<MessageRow>> {
+    let row = |message: &OutboxMessage| {
+        let headers = json(&message.headers, || format!("the headers of {}", message.subject))?;
+        Ok((message.subject.clone(), message.payload.clone(), headers))
+    };
+    messages.iter().map(row).collect()
 }
 
 /// Sorted, so that the inserts walk the index instead of jumping in it.

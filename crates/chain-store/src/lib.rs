@@ -15,6 +15,7 @@
 mod backend;
 mod block;
 mod commit;
+mod dispute;
 mod encoding;
 mod error;
 mod event;
@@ -29,6 +30,7 @@ mod transaction;
 
 pub use block::{BlockFinality, BlockSelector, Head, StoredBlock};
 pub use commit::BlockCommit;
+pub use dispute::Dispute;
 pub use error::ChainStoreError;
 pub use event::{EmittedEvent, EventFilter, EventsPage};
 pub use mempool::{MempoolEntry, MempoolInsertion, Removal, TransactionStatus};

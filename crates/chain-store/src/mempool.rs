@@ -137,7 +137,8 @@ impl ChainStore {
     /// several at once is what makes many a second possible: each call waits for the disk once.
     ///
     /// # Errors
-    /// [`ChainStoreError::Query`], [`ChainStoreError::ReadOnly`]; then none of them is stored.
+    /// [`ChainStoreError::Query`], [`ChainStoreError::ReadOnly`]; then all or none of them are stored, and who asks again
+    /// is told which.
     pub async fn insert_waiting(
         &self,
         transactions: &[StoredTransaction],

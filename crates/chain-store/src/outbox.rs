@@ -1,9 +1,11 @@
 //! The outbox: messages that are committed with their block, and published after.
 
+use std::collections::BTreeMap;
+
 use starknet_api::block::BlockNumber;
 
 use crate::backend::{failed, reading, writing};
-use crate::encoding::{number, read_number};
+use crate::encoding::{number, read_json, read_number};
 use crate::error::ChainStoreError;
 use crate::store::ChainStore;
 
@@ -16,6 +18,8 @@ pub struct OutboxMessage {
     pub subject: String,
     /// The serialised event.
     pub payload: Vec<u8>,
+    /// Headers on the bus, such as the trace context of what the message tells of.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A committed message.
@@ -31,16 +35,17 @@ pub struct OutboxRow {
     pub delivered: bool,
 }
 
-/// Id, block number, subject, payload, delivered.
-type Row = (i64, i64, String, Vec<u8>, bool);
+/// Id, block number, subject, payload, headers, delivered.
+type Row = (i64, i64, String, Vec<u8>, Vec<u8>, bool);
 
 fn read_rows(rows: Vec<Row>) -> Result<Vec<OutboxRow>> {
     rows.into_iter()
-        .map(|(id, block, subject, payload, delivered)| {
+        .map(|(id, block, subject, payload, headers, delivered)| {
+            let headers = read_json(&headers, || format!("the headers of message {id}"))?;
             Ok(OutboxRow {
                 id: read_number(id, "an outbox row")?,
                 block_number: BlockNumber(read_number(block, "an outbox row")?),
-                message: OutboxMessage { subject, payload },
+                message: OutboxMessage { subject, payload, headers },
                 delivered,
             })
         })
@@ -57,7 +62,7 @@ impl ChainStore {
         let Ok(after_id) = i64::try_from(after_id) else { return Ok(Vec::new()) };
         let rows: Vec<Row> = reading!(self, |pool, Db| {
             sqlx::query_as::<Db, Row>(
-                "SELECT id, block_number, subject, payload, delivered FROM outbox \
+                "SELECT id, block_number, subject, payload, headers, delivered FROM outbox \
                  WHERE id > $1 ORDER BY id LIMIT $2",
             )
             .bind(after_id)
@@ -73,7 +78,7 @@ impl ChainStore {
     pub async fn pending_outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let rows: Vec<Row> = reading!(self, |pool, Db| {
             sqlx::query_as::<Db, Row>(
-                "SELECT id, block_number, subject, payload, delivered FROM outbox \
+                "SELECT id, block_number, subject, payload, headers, delivered FROM outbox \
                  WHERE NOT delivered ORDER BY id LIMIT $1",
             )
             .bind(i64::from(limit))

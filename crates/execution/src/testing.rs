@@ -76,7 +76,7 @@ pub fn contract(name: &str) -> DeclaredClass {
 pub struct SharedClasses(Arc<RwLock<HashMap<ClassHash, Arc<DeclaredClass>>>>);
 
 impl SharedClasses {
-    /// Adds a class, as the gateway does when it receives a declare.
+    /// Adds a class, as the sequencer does when it takes a declare.
     pub fn insert(&self, class: Arc<DeclaredClass>) {
         self.insert_as(class.class_hash(), class);
     }
@@ -225,6 +225,31 @@ impl TestChain {
             BlockWitness::build(execution.clone(), header.clone(), commitment, &self.classes)
                 .unwrap();
         TestBlock { executed, execution, header, witness }
+    }
+
+    /// How many of the transactions fit into the next block, and whether it is full then. Appends nothing.
+    pub fn fitting(&self, batch: &[BlockTransaction], limits: BlockLimits) -> (usize, bool) {
+        let mut executor =
+            BlockExecutor::begin(self.block_state(), self.environment(), limits).unwrap();
+        let executed = executor.execute(batch).unwrap();
+        (executor.included(), executed.block_full)
+    }
+
+    /// The least limit, of those that `limits` makes of a number, with which the whole batch fits into the next block.
+    pub fn least_limit(
+        &self,
+        batch: &[BlockTransaction],
+        limits: impl Fn(u32) -> BlockLimits,
+    ) -> u32 {
+        let (mut too_low, mut enough) = (0_u32, u32::MAX);
+        while enough - too_low > 1 {
+            let limit = too_low.midpoint(enough);
+            match self.fitting(batch, limits(limit)) {
+                (included, false) if included == batch.len() => enough = limit,
+                _ => too_low = limit,
+            }
+        }
+        enough
     }
 
     /// Updates tries and state, and computes the header.

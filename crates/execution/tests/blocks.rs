@@ -242,6 +242,36 @@ fn a_full_block_says_where_the_next_one_begins() {
     assert_eq!(rejections(&block), [Some(RejectionReason::TooLarge)]);
     let block = chain.block(&transfers[3..]);
     assert_eq!(rejections(&block), [None]);
+
+    type Limits = fn(u32) -> BlockLimits;
+    let kinds: [(&str, Limits); 2] = [
+        ("gas", |limit| BlockLimits { sierra_gas: u64::from(limit), ..BlockLimits::default() }),
+        ("state diff", |limit| BlockLimits {
+            state_diff_size: usize::try_from(limit).unwrap(),
+            ..BlockLimits::default()
+        }),
+    ];
+    let mut nonce = 4_u64;
+    for (what, limits) in kinds {
+        // To accounts that have nothing, so that each changes a cell of its own.
+        let to_three: Vec<BlockTransaction> = (nonce..nonce + 3)
+            .map(|nonce| {
+                let receiver = ContractAddress::from(0xf00_u128 + u128::from(nonce));
+                invoke(&alice, nonce, &[transfer(receiver, 1)])
+            })
+            .collect();
+        let block = chain.limited_block(&to_three[..1], limits(1));
+        assert_eq!(rejections(&block), [Some(RejectionReason::TooLarge)], "{what}");
+        let two = chain.least_limit(&to_three[..2], limits);
+        assert_eq!(chain.fitting(&to_three, limits(two - 1)), (1, true), "{what}");
+        let block = chain.limited_block(&to_three, limits(two));
+        assert!(block.executed.block_full, "{what}");
+        assert_eq!(rejections(&block), [None, None], "{what}");
+        let block = chain.limited_block(&to_three[2..], limits(two));
+        assert!(!block.executed.block_full, "{what}");
+        assert_eq!(rejections(&block), [None], "{what}");
+        nonce += 3;
+    }
 }
 
 /// Breaks one thing in a good witness, and expects the replay to refuse it for that reason.

@@ -81,6 +81,9 @@ pub const BLOCK_CLOSED_SUBJECT: &str = "block.closed";
 /// Subject of [`events::ProofStored`] on the bus.
 pub const PROOF_STORED_SUBJECT: &str = "proof.stored";
 
+/// Subject of `sidereal.events.v1.BlockDisputed`.
+pub const BLOCK_DISPUTED_SUBJECT: &str = "block.disputed";
+
 /// Work queue of [`events::ProofJob`] on the bus, of those that are about blocks.
 pub const PROVING_QUEUE: &str = "prove";
 

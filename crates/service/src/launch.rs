@@ -119,13 +119,13 @@ where
 }
 
 fn print<C: ServiceConfig>(loaded: &Loaded<C>) -> ExitCode {
-    match (toml::to_string(&loaded.service), toml::to_string(&loaded.process)) {
-        (Ok(service), Ok(process)) => {
-            print!("{service}\n{process}");
+    match loaded.to_toml() {
+        Ok(text) => {
+            print!("{text}");
             ExitCode::SUCCESS
         }
-        (Err(error), _) | (_, Err(error)) => {
-            eprintln!("the configuration cannot be written as TOML: {error}");
+        Err(error) => {
+            eprintln!("{}", error_chain(&error));
             EXIT_SOFTWARE.into()
         }
     }

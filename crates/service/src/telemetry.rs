@@ -1,6 +1,7 @@
 //! Logs, traces and metrics.
 //!
-//! A trace follows a transaction over gRPC (metadata) and over the bus (headers) in the form of W3C Trace Context.
+//! A trace follows a request over gRPC (metadata), and a block from its opening over the bus (headers) to its proof, in
+//! the form of W3C Trace Context.
 //! Without an OTLP endpoint no spans are recorded, and a trace ends here: every call would pay for them.
 
 use std::collections::BTreeMap;

@@ -184,6 +184,35 @@ fn secrets_come_from_files_and_are_never_shown() {
     assert!(!format!("{short:?}").contains("hunter2"));
 }
 
+/// What is printed has no password, in whatever key a URL is; everything else is what it was, and is read back.
+#[test]
+fn a_printed_configuration_has_no_passwords_and_is_read_back() {
+    let read = |text: &str| -> Loaded<TestConfig> {
+        load(&args(Some("c.toml"), &[]), &source(&[], &[("c.toml", text)])).unwrap()
+    };
+    let loaded = read(
+        "[auth]\ntoken = \"correct-horse-battery\"\n\
+         [block]\ntime_ms = 7\nlimit = 5\nkey = \"correct-horse\"\nnested.ratio = 0.5\n\
+         names = [\"postgres://me:correct-horse@db:5432/chain\", \"nats://correct-horse@nats:4222\"]\n\
+         [telemetry]\notlp_endpoint = \"http://me:correct-horse@otlp:4317\"\n",
+    );
+    let printed = loaded.to_toml().unwrap();
+    assert!(!printed.contains("correct-horse"), "{printed}");
+    for shown in ["postgres://***@db:5432/chain", "nats://***@nats:4222", "http://***@otlp:4317"] {
+        assert!(printed.contains(&format!("\"{shown}\"")), "{shown} is missing in {printed}");
+    }
+    // Only what is printed changes.
+    assert_eq!(loaded.service.block.names[1], "nats://correct-horse@nats:4222");
+
+    let is_value = |line: &&str| !line.ends_with("\"[redacted]\"");
+    let values: Vec<&str> = printed.lines().filter(is_value).collect();
+    let again = read(&values.join("\n"));
+    let Block { time_ms, limit, nested, .. } = &again.service.block;
+    assert_eq!((*time_ms, *limit, nested.open), (7, Some(5), false));
+    assert!((nested.ratio - 0.5).abs() < f64::EPSILON);
+    assert_eq!(again.service.block.names, ["postgres://***@db:5432/chain", "nats://***@nats:4222"]);
+}
+
 #[test]
 fn a_listener_for_others_needs_a_token() {
     let source = source(&[], &[]);

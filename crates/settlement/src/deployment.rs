@@ -2,7 +2,7 @@
 
 use alloy::primitives::aliases::B192;
 use alloy::primitives::{Address, Bytes, U256};
-use alloy::sol_types::SolConstructor as _;
+use alloy::sol_types::{SolConstructor, SolType as _};
 use sidereal_os_aggregator::claims::CircuitRoots;
 use starknet_types_core::felt::Felt;
 
@@ -110,4 +110,13 @@ pub fn rollup_core(
         upgradeDelay: U256::from(roles.upgrade_delay_s),
     };
     [ROLLUP_CORE, &arguments.abi_encode()].concat().into()
+}
+
+/// The constructor's arguments in the creation code of a rollup's contract; none if it is not this build's.
+pub fn rollup_core_arguments(creation: &[u8]) -> Option<RollupCore::constructorCall> {
+    type Parameters<'a> = <RollupCore::constructorCall as SolConstructor>::Parameters<'a>;
+    let arguments = creation.strip_prefix(ROLLUP_CORE)?;
+    let decoded = Parameters::abi_decode_params(arguments).ok()?;
+    let call = RollupCore::constructorCall::new(decoded);
+    (call.abi_encode() == arguments).then_some(call)
 }

@@ -1,12 +1,13 @@
-//! Classes from the object store, where the gateway put them; and those that come with a simulation.
+//! Classes from the object store; and those that come with a simulation or a validation.
 
 use std::io::Read as _;
 use std::sync::Arc;
 
 use sidereal_execution::classes::{ClassError, ClassSource, DeclaredClass, MemoryClasses};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
-use sidereal_proto::executor as wire;
+use sidereal_proto::types as wire;
 use starknet_api::core::ClassHash;
+use starknet_api::transaction::Transaction;
 use tokio::runtime::Handle;
 
 /// Decompressed size of a stored class, in bytes, beyond which it is refused.
@@ -60,6 +61,8 @@ pub(crate) enum RequestClassError {
         #[source]
         source: ClassError,
     },
+    #[error("class {:#x} came with a transaction that does not declare it", class_hash.0)]
+    NotDeclared { class_hash: ClassHash },
 }
 
 /// The classes that came with a request, by their class hashes.
@@ -79,6 +82,22 @@ pub(crate) fn of_request(
         read.insert(class);
     }
     Ok(read)
+}
+
+/// The class that came with the transaction that declares it.
+pub(crate) fn of_declare(
+    class: &wire::DeclaredClass,
+    transaction: &Transaction,
+) -> Result<MemoryClasses, RequestClassError> {
+    let own = of_request(std::slice::from_ref(class))?;
+    let declared = match transaction {
+        Transaction::Declare(declare) => Some(declare.class_hash()),
+        _ => None,
+    };
+    match own.0.keys().find(|class_hash| Some(**class_hash) != declared) {
+        Some(class_hash) => Err(RequestClassError::NotDeclared { class_hash: *class_hash }),
+        None => Ok(own),
+    }
 }
 
 impl ClassSource for StoredClasses {

@@ -136,7 +136,7 @@ impl ExecutorService for ExecutorGrpc {
             .ok_or_else(|| Status::invalid_argument("transaction is missing"))?;
         let received = transaction::from_wire(transaction).map_err(field)?;
         self.shared
-            .validate(StateAt::read(request.at).map_err(status)?, received)
+            .validate(StateAt::read(request.at).map_err(status)?, received, request.class)
             .await
             .map_err(status)?;
         Ok(Response::new(wire::ValidateResponse {}))

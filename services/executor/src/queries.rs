@@ -17,15 +17,15 @@ use sidereal_execution::state::{BlockState, StateValues};
 use sidereal_execution::trace::TransactionTraceEntry;
 use sidereal_execution::transaction::{BlockTransaction, TransactionError};
 use sidereal_proto::ConversionError;
-use sidereal_proto::executor as wire;
 use sidereal_proto::transaction::ReceivedTransaction;
+use sidereal_proto::types as wire;
 use sidereal_service::{Classified, ErrorClass};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ContractAddress, EntryPointSelector};
 use starknet_types_core::felt::Felt;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::classes::{RequestClassError, of_request};
+use crate::classes::{RequestClassError, of_declare, of_request};
 use crate::config::{QueriesConfig, count};
 use crate::pending::{PendingError, PendingJson, StateAt};
 use crate::service::Shared;
@@ -233,19 +233,28 @@ impl Shared {
         self.queries.run(simulate).await?
     }
 
-    /// Runs the account's validation.
+    /// Runs the account's validation. What it declares is `class`, or in the object store.
     pub(crate) async fn validate(
         &self,
         at: StateAt,
         received: ReceivedTransaction,
+        class: Option<wire::DeclaredClass>,
     ) -> Result<(), QueryFailure> {
         let transaction = self.hashed(received)?;
         let context = self.context(at).await?;
-        self.queries
-            .run(move || query::validate(&context, &transaction))
-            .await?
-            .map_err(QueryFailure::Query)?
-            .map_err(QueryFailure::Rejected)
+        let validate = move || {
+            let context = match class {
+                Some(class) => {
+                    let own = of_declare(&class, &transaction.transaction);
+                    context.with_classes(own.map_err(QueryFailure::Class)?)
+                }
+                None => context,
+            };
+            query::validate(&context, &transaction)
+                .map_err(QueryFailure::Query)?
+                .map_err(QueryFailure::Rejected)
+        };
+        self.queries.run(validate).await?
     }
 
     /// Re-executes a closed block.

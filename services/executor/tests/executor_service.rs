@@ -197,6 +197,11 @@ fn on_wire(transaction: &BlockTransaction) -> types::Transaction {
     transaction::to_wire(&transaction.hash, &transaction.transaction).unwrap()
 }
 
+/// Over the latest closed block.
+fn validation(transaction: &BlockTransaction) -> wire::ValidateRequest {
+    wire::ValidateRequest { transaction: Some(on_wire(transaction)), at: None, class: None }
+}
+
 fn batch(transactions: &[BlockTransaction]) -> Message {
     let transactions = transactions.iter().map(on_wire).collect();
     Message::Transactions(wire::TransactionBatch { transactions })
@@ -464,16 +469,10 @@ async fn queries_read_any_closed_block() {
     assert!(simulated[0].transaction_trace.is_some());
 
     let stolen = sign(invoke(&bob, 1, &[]).transaction, alice.private_key);
-    let status = client
-        .validate(wire::ValidateRequest { transaction: Some(on_wire(&stolen)), at: None })
-        .await
-        .unwrap_err();
+    let status = client.validate(validation(&stolen)).await.unwrap_err();
     let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
     assert_eq!(rejection.reason, RejectionReason::ValidationFailed);
-    client
-        .validate(wire::ValidateRequest { transaction: Some(on_wire(&sent)), at: None })
-        .await
-        .unwrap();
+    client.validate(validation(&sent)).await.unwrap();
 
     let answer =
         client.trace_block(wire::TraceBlockRequest { block_number: 1 }).await.unwrap().into_inner();
@@ -548,7 +547,7 @@ async fn queries_read_the_open_blocks() {
     };
     client.simulate(simulate(open())).await.unwrap();
     client.simulate(simulate(None)).await.unwrap_err();
-    let validate = |at| wire::ValidateRequest { transaction: Some(on_wire(&next)), at };
+    let validate = |at| wire::ValidateRequest { at, ..validation(&next) };
     client.validate(validate(open())).await.unwrap();
     let status = client.validate(validate(None)).await.unwrap_err();
     let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
@@ -588,16 +587,16 @@ async fn queries_read_the_open_blocks() {
     stack.shutdown.trigger();
 }
 
-/// Pins down that a declare can be simulated with a class that is nowhere but in the request, that what it declares can
-/// be used in the same simulation, and that nothing of it stays.
+/// Pins down that a declare can be simulated and validated with a class that is nowhere but in the request, that what it
+/// declares can be used in the same simulation, and that nothing of it stays.
 #[tokio::test(flavor = "multi_thread")]
-async fn classes_of_a_simulation_stay_in_it() {
+async fn classes_of_a_request_stay_in_it() {
     let stack = Stack::new().await;
     let mut client = stack.executor(ExecutionMode::Native).await;
     let alice = stack.chain.account(0).clone();
     let counter = contract("counter");
     let pack = |json: Vec<u8>| zstd::encode_all(json.as_slice(), 1).unwrap();
-    let class = wire::DeclaredClass {
+    let class = types::DeclaredClass {
         sierra_json_zstd: pack(serde_json::to_vec(&counter.sierra).unwrap()),
         casm_json_zstd: pack(serde_json::to_vec(&counter.casm).unwrap()),
     };
@@ -608,7 +607,7 @@ async fn classes_of_a_simulation_stay_in_it() {
     let calldata = vec![counter.class_hash().0, Felt::ONE, Felt::ZERO, Felt::ONE, Felt::from(10)];
     let deploy = Call { to: deployer, function: "deployContract", calldata };
     let transactions = [declare(&alice, 0, &counter), invoke(&alice, 1, &[deploy])];
-    let simulate = |classes: Vec<wire::DeclaredClass>| wire::SimulateRequest {
+    let simulate = |classes: Vec<types::DeclaredClass>| wire::SimulateRequest {
         transactions: transactions.iter().map(on_wire).collect(),
         fail_on_revert: true,
         classes,
@@ -626,6 +625,15 @@ async fn classes_of_a_simulation_stay_in_it() {
         let simulated: Vec<SimulatedTransaction> =
             payload::decode("simulated", &answer.simulated_json).unwrap();
         assert_eq!(simulated.len(), 2);
+
+        let [declares, uses] = transactions.each_ref().map(validation);
+        let status = client.validate(declares.clone()).await.unwrap_err();
+        let rejection: Rejection = serde_json::from_slice(status.details()).unwrap();
+        assert_eq!(rejection.reason, RejectionReason::InvalidClass);
+        let with = |request| wire::ValidateRequest { class: Some(class.clone()), ..request };
+        client.validate(with(declares)).await.unwrap();
+        let status = client.validate(with(uses)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "it declares nothing");
     }
 
     let mut garbage = class.clone();

@@ -1,5 +1,5 @@
-//! Declared classes on their way in: checked, compiled once, stored before anybody relies on them; those of estimates and
-//! simulations go along with the request and are not stored.
+//! Declared classes on their way in: checked and compiled once. They go along with the request; the sequencer stores the
+//! class of a declare that it takes, nobody that of an estimate.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +9,7 @@ use lru::LruCache;
 use serde::Serialize;
 use sidereal_execution::classes::{ClassError, CompilationLimits, compile_sierra};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
+use sidereal_proto::types::DeclaredClass;
 use starknet_api::core::{ClassHash, CompiledClassHash};
 use tokio::sync::Semaphore;
 
@@ -41,7 +42,7 @@ pub struct ClassHashes {
 pub enum TakenClass {
     /// It is in the object store.
     Stored(ClassHashes),
-    /// It is not, and stays with who asked.
+    /// It may not be there, and goes along with the request.
     Compiled(Arc<CompiledClass>),
 }
 
@@ -52,11 +53,21 @@ impl TakenClass {
             Self::Compiled(class) => class.hashes.class_hash,
         }
     }
+
+    /// What goes along with the request: nothing when it is stored.
+    pub fn to_wire(&self) -> Option<DeclaredClass> {
+        match self {
+            Self::Stored(_) => None,
+            Self::Compiled(class) => Some(DeclaredClass {
+                sierra_json_zstd: class.sierra.to_vec(),
+                casm_json_zstd: class.casm.to_vec(),
+            }),
+        }
+    }
 }
 
 /// Takes classes in.
 pub struct ClassIntake {
-    objects: Arc<dyn ObjectStore>,
     limits: CompilationLimits,
     compilations: Arc<Semaphore>,
     stored: Mutex<LruCache<ClassHash, CompiledClassHash>>,
@@ -64,9 +75,8 @@ pub struct ClassIntake {
 }
 
 impl ClassIntake {
-    pub fn new(objects: Arc<dyn ObjectStore>, limits: &Limits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
-            objects,
             limits: CompilationLimits {
                 sierra_json_bytes: limits.max_class_bytes,
                 sierra_felts: limits.max_sierra_felts,
@@ -82,27 +92,14 @@ impl ClassIntake {
         }
     }
 
-    /// Compiles and stores a class, or finds it stored. `named` is the compiled class hash that the
-    /// transaction names: another one is refused before anything is stored.
-    pub async fn store(
-        &self,
-        class: SierraClass,
-        named: CompiledClassHash,
-    ) -> Result<ClassHashes, RpcError> {
-        let compiled = match self.compile(class, named).await? {
-            TakenClass::Stored(hashes) => return Ok(hashes),
-            TakenClass::Compiled(compiled) => compiled,
-        };
-        let ClassHashes { class_hash, compiled_class_hash } = compiled.hashes;
-        // The CASM goes last: a class whose CASM is there is there as a whole.
-        self.put(ObjectKey::sierra_class(class_hash.0), compiled.sierra.clone()).await?;
-        self.put(ObjectKey::casm_class(class_hash.0), compiled.casm.clone()).await?;
-        locked(&self.stored).put(class_hash, compiled_class_hash);
-        locked(&self.compiled).remove(&class_hash);
-        Ok(compiled.hashes)
+    /// The sequencer has stored the class with a declare that it took.
+    pub fn stored(&self, hashes: ClassHashes) {
+        locked(&self.stored).put(hashes.class_hash, hashes.compiled_class_hash);
+        locked(&self.compiled).remove(&hashes.class_hash);
     }
 
-    /// Compiles a class, or finds it stored or compiled. Stores nothing: whoever estimates a declare pays for nothing.
+    /// Compiles a class, or finds it stored or compiled. `named` is the compiled class hash that the transaction names:
+    /// another one is refused.
     pub async fn compile(
         &self,
         class: SierraClass,
@@ -150,13 +147,6 @@ impl ClassIntake {
         let compiled = locked(&self.compiled).get(&class_hash)?;
         let compiled_class_hash = compiled.hashes.compiled_class_hash;
         Some((TakenClass::Compiled(compiled), compiled_class_hash))
-    }
-
-    async fn put(&self, key: ObjectKey, bytes: Bytes) -> Result<(), RpcError> {
-        self.objects.put(&key, bytes).await.map_err(|error| match error {
-            ObjectStoreError::TooLarge { .. } => RpcError::ContractClassSizeIsTooLarge,
-            error => RpcError::internal("store a class", &error),
-        })
     }
 }
 

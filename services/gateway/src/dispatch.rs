@@ -11,6 +11,7 @@ use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use crate::error::RpcError;
 use crate::gateway::Gateway;
@@ -85,7 +86,9 @@ impl Registry {
                         .await
                         .map_err(|_| RpcError::TimedOut)?
                 };
-                let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+                let span = tracing::info_span!("json-rpc", otel.name = name, otel.kind = "server");
+                let work = AssertUnwindSafe(work).catch_unwind().instrument(span);
+                let result = work.await.unwrap_or_else(|_| {
                     tracing::error!(method = name, "a JSON-RPC handler panicked");
                     Err(RpcError::Internal { operation: "answer the call" })
                 });

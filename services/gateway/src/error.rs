@@ -73,8 +73,16 @@ pub enum RpcError {
     UnsupportedTransactionVersion,
     #[error("the contract class version is not supported")]
     UnsupportedContractClassVersion,
+    /// The state refuses it, for a reason that the specification has no error for; nor has it one for the next three.
     #[error("An unexpected error occurred")]
     Unexpected(String),
+    /// Whatever the state is, it can never be taken.
+    #[error("An unexpected error occurred")]
+    MalformedTransaction(String),
+    #[error("An unexpected error occurred")]
+    MempoolFull,
+    #[error("An unexpected error occurred")]
+    SequencerUnavailable,
     #[error("Replacement transaction is underpriced")]
     ReplacementTransactionUnderpriced,
     #[error("Transaction fee below minimum")]
@@ -164,7 +172,10 @@ impl RpcError {
             Self::CompiledClassHashMismatch => 60,
             Self::UnsupportedTransactionVersion => 61,
             Self::UnsupportedContractClassVersion => 62,
-            Self::Unexpected(_) => 63,
+            Self::Unexpected(_)
+            | Self::MalformedTransaction(_)
+            | Self::MempoolFull
+            | Self::SequencerUnavailable => 63,
             Self::ReplacementTransactionUnderpriced => 64,
             Self::FeeBelowMinimum => 65,
             Self::InvalidProof => 69,
@@ -198,7 +209,12 @@ impl RpcError {
             | Self::ValidationFailure(text)
             | Self::CompilationFailed(text)
             | Self::Unexpected(text)
+            | Self::MalformedTransaction(text)
             | Self::InvalidParams(text) => Some(Value::String(text.clone())),
+            Self::MempoolFull => Some(json!("the mempool is full, try again later")),
+            Self::SequencerUnavailable => {
+                Some(json!("the sequencer cannot be reached, try again later"))
+            }
             Self::TransactionRejected(reason) => Some(Value::String(format!("rejected: {reason}"))),
             Self::NotSupported(reason) => Some(Value::String((*reason).to_owned())),
             Self::Internal { operation } => Some(Value::String(format!("failed to {operation}"))),

@@ -43,7 +43,7 @@ pub struct GatewayParts {
 
 impl Gateway {
     pub fn new(parts: GatewayParts) -> Self {
-        let classes = Arc::new(ClassIntake::new(Arc::clone(&parts.objects), &parts.limits));
+        let classes = Arc::new(ClassIntake::new(&parts.limits));
         Self { parts: Arc::new(parts), classes, open_state: Arc::default() }
     }
 

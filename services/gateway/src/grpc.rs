@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use sidereal_chain_store::{BlockFinality, BlockSelector, StoredBlock};
 use sidereal_proto::gateway::gateway_service_server::{GatewayService, GatewayServiceServer};
 use sidereal_proto::gateway::{
@@ -19,7 +20,7 @@ use sidereal_proto::types::{
 use sidereal_proto::{felt as wire_felt, transaction as wire};
 use sidereal_service::Shutdown;
 use starknet_api::block::{BlockHash, BlockNumber};
-use starknet_api::transaction::{Transaction, TransactionHash};
+use starknet_api::transaction::Transaction;
 use starknet_types_core::felt::Felt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -49,6 +50,7 @@ const ERROR_CODE: &str = "starknet-error-code";
 pub struct GatewayGrpc {
     gateway: Gateway,
     shutdown: Shutdown,
+    calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
 
@@ -56,8 +58,10 @@ type Watch<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl GatewayGrpc {
     pub fn new(gateway: Gateway, shutdown: Shutdown) -> Self {
-        let streams = gateway.limits().max_streams.min(Semaphore::MAX_PERMITS);
-        Self { gateway, shutdown, streams: Arc::new(Semaphore::new(streams)) }
+        let limits = gateway.limits();
+        let permits = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let (calls, streams) = (permits(limits.max_concurrent_calls), permits(limits.max_streams));
+        Self { gateway, shutdown, calls, streams }
     }
 
     pub fn routes(self, max_message_bytes: usize) -> tonic::service::Routes {
@@ -68,6 +72,19 @@ impl GatewayGrpc {
         )
     }
 
+    /// Does the work of a call that is no stream within the bounds of all of them, as JSON-RPC does.
+    async fn bounded<T>(
+        &self,
+        work: BoxFuture<'_, Result<T, Status>>,
+    ) -> Result<Response<T>, Status> {
+        // Refusing beats queueing: a caller that is told so can go to another replica.
+        let _call = self.calls.try_acquire().map_err(|_| RpcError::Busy)?;
+        let timeout = Duration::from_millis(self.gateway.limits().request_timeout_ms);
+        let answer =
+            tokio::time::timeout(timeout, work).await.map_err(|_| RpcError::TimedOut)??;
+        Ok(Response::new(answer))
+    }
+
     fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
@@ -76,11 +93,66 @@ impl GatewayGrpc {
 
     async fn status_of(&self, hash: Felt) -> Result<WireStatus, RpcError> {
         let known = transaction_status(&self.gateway, hash).await?;
-        // The block number stands in the chain store only. Asked for after the status, so that a closed block's is there.
-        let position = self.gateway.store().transaction_position(&TransactionHash(hash)).await;
-        let position =
-            position.map_err(|error| RpcError::store("look for a transaction", &error))?;
-        Ok(wire_status(hash, known, position.map(|position| position.block_number.0)))
+        Ok(wire_status(hash, known))
+    }
+
+    async fn submit(
+        &self,
+        request: SubmitTransactionRequest,
+    ) -> Result<SubmitTransactionResponse, Status> {
+        let transaction = request
+            .transaction
+            .ok_or_else(|| Status::invalid_argument("`transaction` is missing"))?;
+        let received = wire::from_wire(transaction)?;
+        let class = match (&received.transaction, request.sierra_class_json.is_empty()) {
+            (Transaction::Declare(_), false) => {
+                let class: SierraClass = serde_json::from_slice(&request.sierra_class_json)
+                    .map_err(|error| {
+                        Status::invalid_argument(format!(
+                            "`sierra_class_json` is no class: {error}"
+                        ))
+                    })?;
+                Some(Box::new(class))
+            }
+            (Transaction::Declare(_), true) => {
+                return Err(Status::invalid_argument("`sierra_class_json` is missing"));
+            }
+            (_, false) => {
+                return Err(Status::invalid_argument("only a declare carries `sierra_class_json`"));
+            }
+            (_, true) => None,
+        };
+        let broadcast = Broadcast {
+            version: BroadcastVersion::Three,
+            transaction: received.transaction,
+            class,
+        };
+        let accepted = submit(&self.gateway, broadcast, received.claimed_hash).await?;
+        let transaction_hash = wire_felt::felt_bytes(&accepted.hash.0);
+        Ok(SubmitTransactionResponse { transaction_hash })
+    }
+
+    async fn find_status(
+        &self,
+        request: GetTransactionStatusRequest,
+    ) -> Result<GetTransactionStatusResponse, Status> {
+        let hash = wire_felt::felt("transaction_hash", &request.transaction_hash)?;
+        let status = self.status_of(hash).await?;
+        Ok(GetTransactionStatusResponse { status: Some(status) })
+    }
+
+    async fn find_block(&self, request: GetBlockRequest) -> Result<GetBlockResponse, Status> {
+        let selector = match request.block {
+            None => BlockSelector::Latest,
+            Some(get_block_request::Block::Number(number)) => {
+                BlockSelector::Number(BlockNumber(number))
+            }
+            Some(get_block_request::Block::Hash(hash)) => {
+                BlockSelector::Hash(BlockHash(wire_felt::felt("hash", &hash)?))
+            }
+        };
+        let block = self.gateway.closed_block(selector).await?;
+        self.block(block, request.with_transactions).await.map_err(Status::from)
     }
 
     async fn block(&self, block: StoredBlock, full: bool) -> Result<GetBlockResponse, RpcError> {
@@ -117,46 +189,14 @@ impl GatewayService for GatewayGrpc {
         &self,
         request: Request<SubmitTransactionRequest>,
     ) -> Result<Response<SubmitTransactionResponse>, Status> {
-        let request = request.into_inner();
-        let transaction = request
-            .transaction
-            .ok_or_else(|| Status::invalid_argument("`transaction` is missing"))?;
-        let received = wire::from_wire(transaction)?;
-        let class = match (&received.transaction, request.sierra_class_json.is_empty()) {
-            (Transaction::Declare(_), false) => {
-                let class: SierraClass = serde_json::from_slice(&request.sierra_class_json)
-                    .map_err(|error| {
-                        Status::invalid_argument(format!(
-                            "`sierra_class_json` is no class: {error}"
-                        ))
-                    })?;
-                Some(Box::new(class))
-            }
-            (Transaction::Declare(_), true) => {
-                return Err(Status::invalid_argument("`sierra_class_json` is missing"));
-            }
-            (_, false) => {
-                return Err(Status::invalid_argument("only a declare carries `sierra_class_json`"));
-            }
-            (_, true) => None,
-        };
-        let broadcast = Broadcast {
-            version: BroadcastVersion::Three,
-            transaction: received.transaction,
-            class,
-        };
-        let accepted = submit(&self.gateway, broadcast, received.claimed_hash).await?;
-        let transaction_hash = wire_felt::felt_bytes(&accepted.hash.0);
-        Ok(Response::new(SubmitTransactionResponse { transaction_hash }))
+        self.bounded(Box::pin(self.submit(request.into_inner()))).await
     }
 
     async fn get_transaction_status(
         &self,
         request: Request<GetTransactionStatusRequest>,
     ) -> Result<Response<GetTransactionStatusResponse>, Status> {
-        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
-        let status = self.status_of(hash).await?;
-        Ok(Response::new(GetTransactionStatusResponse { status: Some(status) }))
+        self.bounded(Box::pin(self.find_status(request.into_inner()))).await
     }
 
     type WatchTransactionStatusStream = Watch<GetTransactionStatusResponse>;
@@ -216,18 +256,7 @@ impl GatewayService for GatewayGrpc {
         &self,
         request: Request<GetBlockRequest>,
     ) -> Result<Response<GetBlockResponse>, Status> {
-        let request = request.into_inner();
-        let selector = match request.block {
-            None => BlockSelector::Latest,
-            Some(get_block_request::Block::Number(number)) => {
-                BlockSelector::Number(BlockNumber(number))
-            }
-            Some(get_block_request::Block::Hash(hash)) => {
-                BlockSelector::Hash(BlockHash(wire_felt::felt("hash", &hash)?))
-            }
-        };
-        let block = self.gateway.closed_block(selector).await?;
-        Ok(Response::new(self.block(block, request.with_transactions).await?))
+        self.bounded(Box::pin(self.find_block(request.into_inner()))).await
     }
 
     type WatchBlocksStream = Watch<GetBlockResponse>;
@@ -362,7 +391,7 @@ impl Until {
     }
 }
 
-fn wire_status(hash: Felt, known: KnownStatus, block_number: Option<u64>) -> WireStatus {
+fn wire_status(hash: Felt, known: KnownStatus) -> WireStatus {
     let transaction_hash = wire_felt::felt_bytes(&hash);
     match known {
         KnownStatus::Rejected { reason } => WireStatus {
@@ -372,11 +401,10 @@ fn wire_status(hash: Felt, known: KnownStatus, block_number: Option<u64>) -> Wir
             failure_reason: reason,
             block_number: None,
         },
-        KnownStatus::Alive(TransactionStatus {
-            finality_status,
-            execution_status,
-            failure_reason,
-        }) => WireStatus {
+        KnownStatus::Alive {
+            status: TransactionStatus { finality_status, execution_status, failure_reason },
+            block_number,
+        } => WireStatus {
             transaction_hash,
             finality: match finality_status {
                 Finality::Received => WireFinality::Received,
@@ -439,6 +467,7 @@ impl From<RpcError> for Status {
             | RpcError::CompiledClassHashMismatch
             | RpcError::UnsupportedTransactionVersion
             | RpcError::UnsupportedContractClassVersion
+            | RpcError::MalformedTransaction(_)
             | RpcError::InvalidProof => Code::InvalidArgument,
             RpcError::InvalidTransactionNonce(_)
             | RpcError::InsufficientResourcesForValidate
@@ -452,7 +481,8 @@ impl From<RpcError> for Status {
             | RpcError::NoTraceAvailable { .. }
             | RpcError::Unexpected(_) => Code::FailedPrecondition,
             RpcError::NotSupported(_) | RpcError::StorageProofNotSupported => Code::Unimplemented,
-            RpcError::Busy => Code::ResourceExhausted,
+            RpcError::Busy | RpcError::MempoolFull => Code::ResourceExhausted,
+            RpcError::SequencerUnavailable => Code::Unavailable,
             RpcError::TimedOut => Code::DeadlineExceeded,
             RpcError::Internal { .. } => Code::Internal,
         };

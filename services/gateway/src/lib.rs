@@ -9,16 +9,16 @@
 //!                                                   └─> executor (gRPC)  calls, estimates, traces
 //! ```
 //!
-//! Declared classes are compiled here and stored before their transaction is passed on, so that whoever meets
-//! the transaction finds its class. A transaction's hash is returned only after the sequencer has said that
-//! it holds the transaction durably.
+//! Declared classes are compiled here and passed on with their transaction; the sequencer stores them when it takes it, so
+//! that whoever meets the transaction finds its class. A transaction's hash is returned only after the sequencer has said
+//! that it holds the transaction durably.
 //!
 //! Where the specification leaves room, or this chain cannot do what it describes:
 //!
 //! * Felts are read with leading zeros too (wallets pad addresses); they are written without.
-//! * At `pre_confirmed`, calls, estimates and state reads see everything that is executed, also in a block that
-//!   is being filled while the one before it is committed; the block itself is the first that is not committed.
-//!   Nonces count the mempool in.
+//! * At `pre_confirmed`, calls, estimates, state reads and events see everything that is executed, also in a block
+//!   that is being filled while the one before it is committed, and so do receipts; the block itself is the first
+//!   that is not committed. Nonces count the mempool in.
 //! * A transaction that was rejected is "transaction hash not found", with the reason as data: 0.10 has no
 //!   status for it.
 //! * Messages from L1 are not executed yet: `starknet_estimateMessageFee` answers a contract error that says so.

@@ -15,7 +15,7 @@ pub struct Limits {
     pub max_connections: u32,
     /// Calls in one batch.
     pub max_batch: u32,
-    /// Calls in progress, all methods together.
+    /// Calls in progress, all methods of JSON-RPC together; and as many over gRPC, streams not counted.
     pub max_concurrent_calls: usize,
     /// Calls, estimates, simulations and traces in progress: each keeps an executor busy.
     pub max_concurrent_executions: usize,

@@ -1,8 +1,9 @@
-//! The open block as the sequencer shows it.
+//! The open blocks as the sequencer shows them.
 
 use sidereal_chain_store::{BlockSelector, StoredBlock, StoredReceipt, StoredTransaction};
 use sidereal_execution::block::{BlockEnvironment, PROTOCOL_VERSION_NAME};
 use sidereal_proto::sequencer::GetPreConfirmedBlockRequest;
+use sidereal_proto::sequencer::get_pre_confirmed_block_response::Block as WireBlock;
 use sidereal_proto::{payload, transaction as wire};
 use starknet_api::state::ThinStateDiff;
 
@@ -11,7 +12,9 @@ use crate::gateway::Gateway;
 use crate::rpc::block::OpenHeader;
 use crate::rpc::number::FeltHex;
 
-/// The block after the latest one, so far.
+const OPERATION: &str = "read the open blocks";
+
+/// A block that is not in the chain store, so far.
 pub struct PreConfirmed {
     pub header: OpenHeader,
     pub transactions: Vec<StoredTransaction>,
@@ -22,21 +25,25 @@ pub struct PreConfirmed {
 }
 
 impl PreConfirmed {
-    /// Asks the sequencer, who shows the block to come when none is open.
+    /// The block after the latest one. The sequencer shows the block to come when none is open.
     pub async fn load(gateway: &Gateway) -> Result<Self, RpcError> {
-        const OPERATION: &str = "read the open block";
-        let parent = gateway.closed_block(BlockSelector::Latest).await?;
-        let answer = gateway
-            .sequencer()
-            .get_pre_confirmed_block(GetPreConfirmedBlockRequest {})
-            .await
-            .map_err(|status| RpcError::service(OPERATION, &status))?
-            .into_inner();
-        let block = answer.block.ok_or(RpcError::Internal { operation: OPERATION })?;
-        // A block that was closed while we asked is not open any more: the one after it, with its prices, is nearest.
-        if block.number <= parent.number().0 {
-            return Ok(Self::empty(&parent));
+        let (latest, open) = ask(gateway).await?;
+        match open.into_iter().next() {
+            Some(block) => Self::read(block),
+            None => Ok(Self::empty(&latest)),
         }
+    }
+
+    /// All blocks after the latest one, in the order of their numbers; at least one, as [`Self::load`] has it.
+    pub async fn load_all(gateway: &Gateway) -> Result<Vec<Self>, RpcError> {
+        let (latest, open) = ask(gateway).await?;
+        if open.is_empty() {
+            return Ok(vec![Self::empty(&latest)]);
+        }
+        open.into_iter().map(Self::read).collect()
+    }
+
+    fn read(block: WireBlock) -> Result<Self, RpcError> {
         let conversion =
             |error: sidereal_proto::ConversionError| RpcError::internal(OPERATION, &error);
         let environment: BlockEnvironment =
@@ -85,6 +92,24 @@ impl PreConfirmed {
         let (transactions, receipts) = (Vec::new(), Vec::new());
         Self { header, transactions, receipts, state_diff: ThinStateDiff::default() }
     }
+}
+
+/// The latest block, and those that the sequencer has after it.
+async fn ask(gateway: &Gateway) -> Result<(StoredBlock, Vec<WireBlock>), RpcError> {
+    let latest = gateway.closed_block(BlockSelector::Latest).await?;
+    let answer = gateway
+        .sequencer()
+        .get_pre_confirmed_block(GetPreConfirmedBlockRequest {})
+        .await
+        .map_err(|status| RpcError::service(OPERATION, &status))?
+        .into_inner();
+    let first = answer.block.ok_or(RpcError::Internal { operation: OPERATION })?;
+    let mut open = vec![first];
+    open.extend(answer.later);
+    // One that was closed while we asked is not open any more. If there is no other one, the block to come has nearly the
+    // prices of the latest.
+    open.retain(|block| block.number > latest.number().0);
+    Ok((latest, open))
 }
 
 fn open_header(environment: &BlockEnvironment) -> OpenHeader {

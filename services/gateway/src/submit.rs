@@ -1,13 +1,11 @@
 //! The way of a transaction in: stateless checks, its class, the sequencer's word.
 
-use std::sync::Arc;
-
 use sidereal_proto::sequencer::{SubmitError, SubmitTransactionRequest};
 use sidereal_proto::{felt as wire_felt, transaction as wire};
 use starknet_api::core::{ClassHash, ContractAddress};
 use starknet_api::transaction::{DeclareTransaction, Transaction, TransactionHash};
 
-use crate::classes::{CompiledClass, TakenClass};
+use crate::classes::TakenClass;
 use crate::error::RpcError;
 use crate::gateway::Gateway;
 use crate::rpc::transaction::{Broadcast, BroadcastVersion};
@@ -38,7 +36,7 @@ pub async fn submit(
     }
     validation::validate(&broadcast.transaction, gateway.limits())?;
     let version = broadcast.version;
-    let (transaction, class_hash) = store_class(gateway, broadcast).await?;
+    let (transaction, class) = take_class(gateway, broadcast).await?;
     if let Some(claimed) = claimed {
         let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
         if claimed != hash {
@@ -50,48 +48,34 @@ pub async fn submit(
     // Without its hash: the sequencer computes it in any case.
     let transaction = wire::to_wire_unhashed(&transaction)
         .map_err(|error| RpcError::invalid("transaction", error))?;
-    let request = SubmitTransactionRequest { transaction: Some(transaction) };
+    let request = SubmitTransactionRequest {
+        transaction: Some(transaction),
+        class: class.as_ref().and_then(TakenClass::to_wire),
+    };
     match gateway.sequencer().submit_transaction(request).await {
         Ok(answer) => {
             let hash = answer.into_inner().transaction_hash;
             let hash = wire_felt::transaction_hash("transaction_hash", &hash)
                 .map_err(|error| RpcError::internal("submit a transaction", &error))?;
-            Ok(Submission { hash, sender, class_hash })
+            if let Some(TakenClass::Compiled(class)) = &class {
+                gateway.classes().stored(class.hashes);
+            }
+            Ok(Submission { hash, sender, class_hash: class.map(|class| class.class_hash()) })
         }
         Err(status) => Err(refusal(&status)),
     }
 }
 
-/// Stores the class of a declare and puts its hash into the transaction.
-async fn store_class(
+/// Compiles the class of a declare and puts its hash into the transaction.
+pub async fn take_class(
     gateway: &Gateway,
     broadcast: Broadcast,
-) -> Result<(Transaction, Option<ClassHash>), RpcError> {
-    match (broadcast.transaction, broadcast.class) {
-        (Transaction::Declare(DeclareTransaction::V3(mut declare)), Some(class)) => {
-            let stored = gateway.classes().store(*class, declare.compiled_class_hash).await?;
-            declare.class_hash = stored.class_hash;
-            let transaction = Transaction::Declare(DeclareTransaction::V3(declare));
-            Ok((transaction, Some(stored.class_hash)))
-        }
-        (transaction, _) => Ok((transaction, None)),
-    }
-}
-
-/// Compiles the class of a declare and puts its hash into the transaction. The class is answered unless it is stored.
-pub async fn compile_class(
-    gateway: &Gateway,
-    broadcast: Broadcast,
-) -> Result<(Transaction, Option<Arc<CompiledClass>>), RpcError> {
+) -> Result<(Transaction, Option<TakenClass>), RpcError> {
     match (broadcast.transaction, broadcast.class) {
         (Transaction::Declare(DeclareTransaction::V3(mut declare)), Some(class)) => {
             let taken = gateway.classes().compile(*class, declare.compiled_class_hash).await?;
             declare.class_hash = taken.class_hash();
-            let transaction = Transaction::Declare(DeclareTransaction::V3(declare));
-            match taken {
-                TakenClass::Stored(_) => Ok((transaction, None)),
-                TakenClass::Compiled(class) => Ok((transaction, Some(class))),
-            }
+            Ok((Transaction::Declare(DeclareTransaction::V3(declare)), Some(taken)))
         }
         (transaction, _) => Ok((transaction, None)),
     }
@@ -116,17 +100,14 @@ fn refusal(status: &tonic::Status) -> RpcError {
         Some(SubmitError::ReplacementUnderpriced) => RpcError::ReplacementTransactionUnderpriced,
         Some(SubmitError::FeeBelowMinimum) => RpcError::FeeBelowMinimum,
         Some(SubmitError::CompiledClassHashMismatch) => RpcError::CompiledClassHashMismatch,
-        Some(SubmitError::MempoolFull) => {
-            RpcError::Unexpected("the mempool is full, try again later".to_owned())
-        }
+        Some(SubmitError::MempoolFull) => RpcError::MempoolFull,
         Some(SubmitError::Unspecified) | None => match status.code() {
             tonic::Code::AlreadyExists => RpcError::DuplicateTransaction,
-            tonic::Code::FailedPrecondition | tonic::Code::InvalidArgument => {
-                RpcError::Unexpected(message)
-            }
+            tonic::Code::FailedPrecondition => RpcError::Unexpected(message),
+            tonic::Code::InvalidArgument => RpcError::MalformedTransaction(message),
             _ => {
                 tracing::error!(%status, "the sequencer did not take a transaction");
-                RpcError::Unexpected("the sequencer cannot be reached, try again later".to_owned())
+                RpcError::SequencerUnavailable
             }
         },
     }
@@ -144,7 +125,7 @@ impl From<ValidationError> for RpcError {
             ValidationError::UnsupportedVersion => Self::UnsupportedTransactionVersion,
             ValidationError::NoResources => Self::InsufficientResourcesForValidate,
             // The specification has no error of its own for these.
-            error => Self::Unexpected(error.to_string()),
+            error => Self::MalformedTransaction(error.to_string()),
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use sidereal_service::{Classified, ErrorClass, Secret};
 use sidereal_settlement::{Blob, versioned_hash};
 
+use crate::http;
 use crate::l1::BadUrl;
 
 /// Bytes of a blob (EIP-4844).
@@ -227,27 +228,19 @@ impl Beacon {
                 "the connection broke"
             }))
         };
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.split('/'));
-        }
+        let mut url = http::below(&self.base, path.split('/'));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = self.http.get(url).header("accept", "application/json");
-        let mut response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(unreachable)?;
         match response.status() {
             status if status.is_success() => {}
             reqwest::StatusCode::NOT_FOUND => return Ok(None),
             status => return Err(failed(BeaconFailure::Http(status.as_u16()))),
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(failed(BeaconFailure::TooLarge));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = http::body(response, MAX_ANSWER_BYTES).await.map_err(unreachable)?;
+        let bytes = bytes.ok_or_else(|| failed(BeaconFailure::TooLarge))?;
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|_| failed(BeaconFailure::Malformed("it has another form than expected")))

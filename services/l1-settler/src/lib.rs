@@ -33,6 +33,7 @@ mod config;
 mod deploy;
 mod fees;
 mod grpc;
+mod http;
 mod l1;
 mod proof_store;
 mod record;

@@ -70,8 +70,15 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Allows an address that others can reach.
     pub allow_remote: bool,
-    /// Requests in hand at the same time; more wait.
+    /// Connections at the same time, each for one request; more wait to be accepted.
+    pub max_connections: usize,
+    /// Proofs and witnesses in memory at the same time, until they are sent. As many requests may wait, and more are
+    /// refused.
     pub max_concurrent: usize,
+    /// A request that has waited so long is refused.
+    pub max_wait_ms: u64,
+    /// Of one request, sending the answer included; then the connection is cut.
+    pub request_timeout_ms: u64,
 }
 
 impl Default for HttpConfig {
@@ -79,7 +86,10 @@ impl Default for HttpConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 9031)),
             allow_remote: false,
+            max_connections: 512,
             max_concurrent: 64,
+            max_wait_ms: 5_000,
+            request_timeout_ms: 120_000,
         }
     }
 }
@@ -167,7 +177,7 @@ impl Default for PlannerConfig {
 pub struct AggregationConfig {
     /// Whether proven blocks are aggregated at all; each step takes a worker some half a minute and up to 16 GB.
     pub enabled: bool,
-    /// Fewer blocks are not aggregated.
+    /// Fewer blocks are not aggregated, unless the next one does not fit beside them.
     pub min_blocks: u64,
     /// More blocks are not aggregated together.
     pub max_blocks: u64,
@@ -209,7 +219,11 @@ impl ServiceConfig for ProofStoreConfig {
             http.listen.ip().is_loopback() || http.allow_remote,
             format!("is {}, which others can reach; that needs http.allow_remote", http.listen),
         );
+        problems.in_range("http", "max_connections", http.max_connections as u64, 1..=100_000);
         problems.in_range("http", "max_concurrent", http.max_concurrent as u64, 1..=10_000);
+        let timeout_ms = http.request_timeout_ms;
+        problems.in_range("http", "max_wait_ms", http.max_wait_ms, 0..=timeout_ms);
+        problems.in_range("http", "request_timeout_ms", timeout_ms, 1_000..=3_600_000);
         let id = &self.chain.id;
         problems.require(
             "chain",

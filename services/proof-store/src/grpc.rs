@@ -144,8 +144,7 @@ impl ProofStoreService for ProofsGrpc {
             let jobs = proofs.iter().map(done).collect();
             return Ok(Response::new(ListJobsResponse { jobs }));
         }
-        let mut jobs = self.watch.jobs().await.map_err(|error| to_status(&error))?;
-        jobs.retain(|job| wanted == JobState::Unspecified || job.state() == wanted);
+        let mut jobs = self.watch.jobs(wanted).await.map_err(|error| to_status(&error))?;
         jobs.truncate(limit as usize);
         Ok(Response::new(ListJobsResponse { jobs }))
     }

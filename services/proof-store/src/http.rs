@@ -9,12 +9,14 @@
 //! * `GET /steps/{step}/raw`: its proof; of `last-{first}-{last}` the one that Ethereum verifies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 use sidereal_aggregation::{BadStep, Step};
@@ -24,7 +26,7 @@ use sidereal_service::error_chain;
 use starknet_api::block::BlockNumber;
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::index::{ProofIndex, StoredProof, StoredStep};
 
@@ -33,8 +35,49 @@ pub struct Readers {
     pub chain: ChainStore,
     pub index: ProofIndex,
     pub objects: Arc<dyn ObjectStore>,
-    /// Bounds the requests in hand: a proof is a megabyte.
-    pub concurrent: Semaphore,
+    /// Whose turn it is to have a proof or a witness in memory.
+    pub turns: Turns,
+}
+
+/// Bounds the proofs and witnesses in memory, a megabyte or more each, and those who wait for one.
+pub struct Turns {
+    concurrent: Arc<Semaphore>,
+    waiting: Semaphore,
+    max_wait: Duration,
+}
+
+impl Turns {
+    /// As many may wait as have theirs.
+    pub fn new(max_concurrent: usize, max_wait: Duration) -> Self {
+        Self {
+            concurrent: Arc::new(Semaphore::new(max_concurrent)),
+            waiting: Semaphore::new(max_concurrent),
+            max_wait,
+        }
+    }
+
+    /// `None`: too many wait already, or the wait was too long.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(turn) = Arc::clone(&self.concurrent).try_acquire_owned() {
+            return Some(turn);
+        }
+        let _waiting = self.waiting.try_acquire().ok()?;
+        let turn = Arc::clone(&self.concurrent).acquire_owned();
+        tokio::time::timeout(self.max_wait, turn).await.ok()?.ok()
+    }
+}
+
+/// The bytes of an answer. The turn is over when they are dropped: sent, or nobody wants them any more. (The body of
+/// the response is dropped before that, as soon as the connection has taken its bytes over.)
+struct Held {
+    bytes: Bytes,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// An answer that is not the thing asked for.
@@ -56,6 +99,15 @@ impl Refusal {
 
     fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    /// Readers may come again, or go to another replica.
+    fn busy() -> Self {
+        metrics::counter!("proof_reads_refused_total").increment(1);
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: "too many are reading: try again later".to_owned(),
+        }
     }
 
     /// The cause goes to the log; the caller learns that it is not its fault.
@@ -232,14 +284,12 @@ impl Readers {
     }
 
     async fn bytes(&self, key: &str) -> Result<Response, Refusal> {
-        let _permit = self.concurrent.acquire().await.map_err(|_| Refusal {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            message: "the proof store is ending".to_owned(),
-        })?;
         let key =
             ObjectKey::parse(key).map_err(|error| Refusal::failed("reading a key", &error))?;
+        let turn = self.turns.take().await.ok_or_else(Refusal::busy)?;
         match self.objects.get(&key).await {
             Ok(bytes) => {
+                let bytes = Bytes::from_owner(Held { bytes, _turn: turn });
                 Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
             }
             Err(ObjectStoreError::NotFound { .. }) => {

@@ -19,9 +19,9 @@ use starknet_api::block::BlockNumber;
 use starknet_api::core::{ChainId, ContractAddress};
 use starknet_api::state::ThinStateDiff;
 use starknet_types_core::felt::Felt;
-use tokio::sync::Semaphore;
 
 use crate::index::{AggregatedBlock, IndexError, ProofIndex, StoredProof};
+use crate::verifications::Verifications;
 
 /// Why a proof was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +76,6 @@ pub enum IntakeError {
     },
     #[error("the index neither took the proof of block {block} nor has another")]
     Displaced { block: u64 },
-    #[error("the proof store is ending")]
-    Ending,
 }
 
 impl Classified for IntakeError {
@@ -93,7 +91,7 @@ impl Classified for IntakeError {
             | Self::ChainId(_)
             | Self::CutOff { .. }
             | Self::Displaced { .. } => ErrorClass::Internal,
-            Self::ChainStore { .. } | Self::Index { .. } | Self::Ending => ErrorClass::Unavailable,
+            Self::ChainStore { .. } | Self::Index { .. } => ErrorClass::Unavailable,
             Self::ObjectStore { source, .. } => source.class(),
         }
     }
@@ -141,8 +139,7 @@ pub struct Intake {
     pub chain: ChainStore,
     pub objects: Arc<dyn ObjectStore>,
     pub index: ProofIndex,
-    /// Bounds the verifications that run at the same time.
-    pub verifications: Arc<Semaphore>,
+    pub verifications: Verifications,
 }
 
 impl Intake {
@@ -159,18 +156,16 @@ impl Intake {
             });
         }
         let committed = self.committed(block, offer.block_hash).await?;
-        let permit = self.verifications.acquire().await.map_err(|_| IntakeError::Ending)?;
         let proof_bytes = bytes.clone();
-        let aggregation = tokio::task::spawn_blocking(move || {
+        let verification = move || -> Result<AggregatedBlock, IntakeError> {
             let proof = BlockProof::decode(&proof_bytes)
                 .map_err(|source| IntakeError::Decode { block, source })?;
             verify_block(&proof, &committed)
                 .map_err(|source| IntakeError::Refused { block, source: Box::new(source) })?;
             Ok(aggregated(&proof.output))
-        })
-        .await
-        .map_err(|source| IntakeError::CutOff { block, source })??;
-        drop(permit);
+        };
+        let verified = self.verifications.run(verification).await;
+        let aggregation = verified.map_err(|source| IntakeError::CutOff { block, source })??;
 
         let index_failed = |source| IntakeError::Index { block, source };
         if let Some(stored) = self.index.by_number(block).await.map_err(index_failed)? {

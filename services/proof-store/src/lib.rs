@@ -17,9 +17,11 @@ mod grpc;
 mod http;
 mod index;
 mod intake;
+mod listener;
 mod planner;
 mod progress;
 mod service;
+mod verifications;
 mod watch;
 
 pub use config::{AggregationConfig, DatabaseConfig, HttpConfig, PlannerConfig, ProofStoreConfig};

@@ -13,15 +13,16 @@
 //! each new block would cost a look at all that wait for proofs. Enqueueing is idempotent, and a parked job stays parked
 //! until somebody puts it back: it holds back no other block.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use prost::Message as _;
-use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob, Subscribe};
+use sidereal_bus::{Bus, BusError, Enqueued, Event, Headers, NewJob, Subscribe};
 use sidereal_chain_store::{ChainStore, ChainStoreError, StoredBlock};
 use sidereal_proto::events::{self, proof_job};
 use sidereal_proto::{BLOCK_CLOSED_SUBJECT, PROVING_QUEUE};
-use sidereal_service::telemetry::inject_headers;
 use sidereal_service::{Pass, Reconciler, Shutdown, Waker, error_chain};
 use starknet_api::block::BlockNumber;
 
@@ -59,6 +60,38 @@ pub struct Planner {
     /// Between two full looks.
     pub period: Duration,
     pub progress: Mutex<Progress>,
+    /// Traces of closed blocks, for their jobs.
+    pub traces: Arc<Traces>,
+}
+
+/// Blocks whose traces are remembered; of others the job begins a trace of its own.
+const REMEMBERED_TRACES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+
+/// What the events of the last closed blocks said of their traces.
+#[derive(Debug)]
+pub struct Traces(Mutex<LruCache<u64, Headers>>);
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED_TRACES)))
+    }
+}
+
+impl Traces {
+    fn remember(&self, event: &Event) {
+        let Ok(closed) = events::BlockClosed::decode(event.payload.clone()) else { return };
+        if !event.headers.is_empty() {
+            self.held().put(closed.block_number, event.headers.clone());
+        }
+    }
+
+    fn of(&self, block: u64) -> Headers {
+        self.held().get(&block).cloned().unwrap_or_default()
+    }
+
+    fn held(&self) -> MutexGuard<'_, LruCache<u64, Headers>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far the planner has looked. Only a saving: a start begins anew.
@@ -164,8 +197,7 @@ impl Planner {
             witness_key,
         };
         let payload = events::ProofJob { work: Some(proof_job::Work::Block(work)) };
-        let mut headers = Headers::new();
-        inject_headers(&mut headers);
+        let headers = self.traces.of(number);
         let job = NewJob {
             queue: PROVING_QUEUE.to_owned(),
             job_id: job_id(block),
@@ -193,14 +225,14 @@ impl Planner {
     }
 }
 
-/// Wakes the planner at each closed block. Only a wake: what was missed, the planner's timer covers.
-pub fn wake_on_blocks(bus: Arc<dyn Bus>, waker: Waker, shutdown: &Shutdown) {
+/// Wakes the planner at each closed block, and remembers its trace. What was missed, the planner's timer covers.
+pub fn wake_on_blocks(bus: Arc<dyn Bus>, traces: Arc<Traces>, waker: Waker, shutdown: &Shutdown) {
     let stop = shutdown.clone();
     shutdown.spawn("block.closed consumer", async move {
         while !stop.is_triggered() {
             let followed = tokio::select! {
                 () = stop.triggered() => return,
-                followed = follow(bus.as_ref(), &waker) => followed,
+                followed = follow(bus.as_ref(), &traces, &waker) => followed,
             };
             if let Err(error) = followed {
                 tracing::warn!(error = %error_chain(&error), "following closed blocks failed");
@@ -210,10 +242,11 @@ pub fn wake_on_blocks(bus: Arc<dyn Bus>, waker: Waker, shutdown: &Shutdown) {
     });
 }
 
-async fn follow(bus: &dyn Bus, waker: &Waker) -> Result<(), BusError> {
+async fn follow(bus: &dyn Bus, traces: &Traces, waker: &Waker) -> Result<(), BusError> {
     let mut subscription = bus.subscribe(Subscribe::ephemeral(BLOCK_CLOSED_SUBJECT)).await?;
     loop {
         let delivery = subscription.next().await?;
+        traces.remember(&delivery.event);
         waker.wake();
         delivery.ack().await?;
     }
@@ -239,5 +272,25 @@ mod tests {
         progress.begin_full_look_if_due(none);
         assert_eq!(progress.next, 3);
         assert!(matches!(progress.look, Look::Full));
+    }
+
+    /// Pins down that a job carries on the trace of its block, and that of a block without one begins its own.
+    #[test]
+    fn the_trace_of_a_block_is_remembered() {
+        let traces = Traces::default();
+        let event = |block_number: u64, headers: Headers| Event {
+            subject: BLOCK_CLOSED_SUBJECT.to_owned(),
+            message_id: block_number.to_string(),
+            payload: events::BlockClosed { block_number, ..Default::default() }
+                .encode_to_vec()
+                .into(),
+            headers,
+        };
+        let trace = Headers::from([("traceparent".to_owned(), "00-7".to_owned())]);
+        traces.remember(&event(7, trace.clone()));
+        traces.remember(&event(8, Headers::new()));
+        assert_eq!(traces.of(7), trace);
+        assert_eq!(traces.of(7), trace, "a job may be planned again");
+        assert!(traces.of(8).is_empty());
     }
 }

@@ -13,17 +13,18 @@ use sidereal_service::admin::{self, AdminError};
 use sidereal_service::grpc::{GrpcError, Server};
 use sidereal_service::{Readiness, ServiceFuture, Shutdown, Waker, error_chain};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::service::Routes;
 
 use crate::aggregation::{AggregationGrpc, AggregationPlanner, StepIntake};
 use crate::config::{ChainStoreConfig, ProofStoreConfig};
 use crate::grpc::ProofsGrpc;
-use crate::http::{self, Readers};
+use crate::http::{self, Readers, Turns};
 use crate::index::{IndexError, ProofIndex};
 use crate::intake::Intake;
-use crate::planner::{self, Planner, Progress};
+use crate::listener::{self, Bounds};
+use crate::planner::{self, Planner, Progress, Traces};
+use crate::verifications::Verifications;
 use crate::watch::Watch;
 
 /// How often a start looks for the chain store.
@@ -70,8 +71,9 @@ async fn until_shutdown(
     admin::start(&config.admin, &readiness, &shutdown).await.map_err(ProofStoreError::Admin)?;
     let server = Server::bind(&config.grpc, &config.auth).await.map_err(ProofStoreError::Grpc)?;
     let listen = config.http.listen;
-    let http_failed = move |source| ProofStoreError::Http { listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(http_failed)?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|source| ProofStoreError::Http { listen, source })?;
 
     let index = ProofIndex::open(&config.database).await.map_err(ProofStoreError::Index)?;
     let objects = sidereal_object_store::open(&config.object_store)
@@ -83,7 +85,7 @@ async fn until_shutdown(
     };
 
     let verifications = usize::try_from(config.planner.verifications).unwrap_or(1);
-    let verifications = Arc::new(Semaphore::new(verifications));
+    let verifications = Verifications::new(verifications);
     let intake = Arc::new(Intake {
         chain_id: config.chain.chain_id(),
         chain: chain.clone(),
@@ -95,7 +97,9 @@ async fn until_shutdown(
     let watch = Arc::new(Watch::new(bus.clone(), index.clone()));
     watch.start(&shutdown);
     let period = Duration::from_millis(config.planner.period_ms);
+    let traces = Arc::new(Traces::default());
     let planner = Arc::new(Planner {
+        traces: traces.clone(),
         watch: watch.clone(),
         chain: chain.clone(),
         index: index.clone(),
@@ -105,7 +109,7 @@ async fn until_shutdown(
         progress: Mutex::new(Progress::new(FIRST_PROVEN_BLOCK)),
     });
     planner.start(waker.clone(), &shutdown);
-    planner::wake_on_blocks(bus.clone(), waker, &shutdown);
+    planner::wake_on_blocks(bus.clone(), traces, waker, &shutdown);
 
     let aggregation_waker = Waker::new();
     if config.aggregation.enabled {
@@ -122,14 +126,17 @@ async fn until_shutdown(
         chain: chain.clone(),
         index: index.clone(),
         objects: objects.clone(),
-        concurrent: Semaphore::new(config.http.max_concurrent),
+        turns: Turns::new(
+            config.http.max_concurrent,
+            Duration::from_millis(config.http.max_wait_ms),
+        ),
     });
-    let stop = shutdown.clone();
-    let serving = shutdown.spawn("proof HTTP", async move {
-        axum::serve(listener, http::router(readers))
-            .with_graceful_shutdown(stop.triggered_owned())
-            .await
-    });
+    let bounds = Bounds {
+        connections: config.http.max_connections,
+        time: Duration::from_millis(config.http.request_timeout_ms),
+    };
+    let answers = listener::serve(listener, http::router(readers), bounds, shutdown.clone());
+    let serving = shutdown.spawn("proof HTTP", answers);
 
     let aggregation = AggregationServiceServer::new(AggregationGrpc {
         intake: Arc::new(StepIntake {
@@ -163,10 +170,8 @@ async fn until_shutdown(
     let served =
         server.serve(Routes::new(service).add_service(aggregation), &readiness, &shutdown).await;
     shutdown.trigger();
-    match serving.await {
-        Ok(Err(source)) => return Err(http_failed(source)),
-        Ok(Ok(())) => {}
-        Err(error) => tracing::warn!(%error, "the HTTP task ended before its time"),
+    if let Err(error) = serving.await {
+        tracing::warn!(%error, "the HTTP task ended before its time");
     }
     served.map_err(ProofStoreError::Grpc)
 }

@@ -35,7 +35,8 @@ use crate::grpc::info;
 use crate::index::{IndexError, ProofIndex, StoredStep};
 use crate::progress::{Progress, Running};
 
-/// Jobs that are read from the queues at the most: those with the lowest ids, when a backlog is longer.
+/// Jobs that are read from the queues at the most: those with the lowest ids, when a backlog is longer. Parked ones are
+/// read alone when they are asked for: no backlog hides them.
 const MAX_JOBS: usize = 5_000;
 /// Messages that a watcher may be behind: what a read tells in which every job took its three steps fits.
 const WATCH_BUFFER: usize = 16_384;
@@ -82,6 +83,8 @@ pub struct Watch {
     /// One read after the other: an older one must not undo a newer one.
     reading: tokio::sync::Mutex<()>,
     waker: Waker,
+    /// [`MAX_JOBS`].
+    max_jobs: usize,
 }
 
 struct Board {
@@ -163,6 +166,7 @@ impl Watch {
             board: Mutex::new(Board { jobs: HashMap::new(), watchers }),
             reading: tokio::sync::Mutex::default(),
             waker: Waker::new(),
+            max_jobs: MAX_JOBS,
         }
     }
 
@@ -180,21 +184,24 @@ impl Watch {
         self.waker.wake();
     }
 
-    /// The jobs that are queued, running or parked, by block.
-    pub async fn jobs(&self) -> Result<Vec<Job>, BusError> {
+    /// The jobs in this state, by block; `Unspecified`: those that are queued, running or parked.
+    pub async fn jobs(&self, wanted: JobState) -> Result<Vec<Job>, BusError> {
+        let parked_only = wanted == JobState::Parked;
         let mut jobs: Vec<Job> = Vec::new();
         for queue in [AGGREGATION_QUEUE, PROVING_QUEUE] {
             let mut after = None;
-            while jobs.len() < MAX_JOBS {
-                let filter = JobFilter { parked_only: false, after, limit: PAGE };
+            while jobs.len() < self.max_jobs {
+                let limit = PAGE.min(self.max_jobs - jobs.len());
+                let filter = JobFilter { parked_only, after, limit };
                 let page = self.bus.list(queue, filter).await?;
                 after = page.last().map(|record| record.job_id.clone());
                 jobs.extend(page.iter().map(job_of));
-                if page.len() < PAGE {
+                if page.len() < limit {
                     break;
                 }
             }
         }
+        jobs.retain(|job| wanted == JobState::Unspecified || job.state() == wanted);
         for job in &mut jobs {
             self.progress.show(job);
         }
@@ -290,7 +297,7 @@ impl Watch {
                 return Ok(());
             }
         }
-        let jobs = self.jobs().await.map_err(WatchError::Bus)?;
+        let jobs = self.jobs(JobState::Unspecified).await.map_err(WatchError::Bus)?;
         let mut jobs: BTreeMap<String, Job> =
             jobs.into_iter().map(|job| (job.id.clone(), without_stage(job))).collect();
         let stored = self.proofs_of_the_gone(&jobs).await?;
@@ -443,7 +450,43 @@ fn changes(old: Option<&Job>, new: &Job) -> Vec<Job> {
 
 #[cfg(test)]
 mod tests {
+    use sidereal_bus::{BusConfig, NewJob};
+
     use super::*;
+    use crate::config::DatabaseConfig;
+
+    /// Pins down that a job that was parked is listed however long the queue is, and that the other lists are bounded.
+    #[tokio::test]
+    async fn no_backlog_hides_what_is_parked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let url = format!("sqlite:{}", path("bus.db"));
+        let bus = sidereal_bus::open(&BusConfig { url, ..BusConfig::default() }).await.unwrap();
+        let url = format!("sqlite://{}", path("proofs.db"));
+        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        let watch = Watch { max_jobs: 3, ..Watch::new(Arc::clone(&bus), index) };
+        // The first one is parked; by id it is the last one of its queue.
+        let ids = ["z", "a", "b", "c", "d"];
+        for (block_number, id) in (1..).zip(ids) {
+            let block = events::ProveBlock { block_number, ..events::ProveBlock::default() };
+            let work = Some(proof_job::Work::Block(block));
+            let job = NewJob {
+                queue: PROVING_QUEUE.to_owned(),
+                job_id: id.to_owned(),
+                payload: events::ProofJob { work }.encode_to_vec().into(),
+                headers: sidereal_bus::Headers::new(),
+            };
+            bus.enqueue(job).await.unwrap();
+        }
+        let lease = bus.pull(PROVING_QUEUE, Duration::from_secs(10)).await.unwrap().unwrap();
+        lease.fail("no such witness").await.unwrap();
+        let ids = async |state: JobState| -> Vec<String> {
+            watch.jobs(state).await.unwrap().into_iter().map(|job| job.id).collect()
+        };
+        assert_eq!(ids(JobState::Parked).await, ["z"]);
+        assert_eq!(ids(JobState::Unspecified).await, ["a", "b", "c"]);
+        assert_eq!(ids(JobState::Queued).await, ["a", "b", "c"]);
+    }
 
     fn job(state: JobState, deliveries: u32, cause: &str) -> Job {
         Job {

@@ -68,9 +68,21 @@ pub enum Event {
     Failed {
         /// Why, with all causes.
         cause: String,
-        /// Whether another try may succeed.
-        retryable: bool,
+        /// What follows from it.
+        verdict: Verdict,
     },
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Another try may succeed.
+    Retry,
+    /// No try can succeed with the same inputs.
+    GiveUp,
+    /// Nor this one; and the reason is that proving came to another result than the block.
+    Disputed,
 }
 
 /// Runs the prover's process if that is what this one was started as. Must be called before anything else in

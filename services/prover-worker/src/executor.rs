@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use crate::child::{self, EVENT_MARK, Event, MAX_LINE_BYTES, Request, Work};
+use crate::child::{self, EVENT_MARK, Event, MAX_LINE_BYTES, Request, Verdict, Work};
 use crate::job::Target;
 use crate::saver::Figures;
 use tail::Tail;
@@ -67,8 +67,8 @@ pub enum ExecuteError {
         stage: &'static str,
         /// What it said.
         cause: String,
-        /// Whether it thinks that another try may succeed.
-        retryable: bool,
+        /// What it thinks that follows.
+        verdict: Verdict,
     },
     /// The process wrote something that is no event.
     #[error("the prover spoke nonsense: {line}")]
@@ -87,7 +87,16 @@ pub enum ExecuteError {
 impl ExecuteError {
     /// Whether another try may succeed with the same inputs.
     pub fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Failed { retryable: false, .. } | Self::TooLong { .. })
+        match self {
+            Self::Failed { verdict, .. } => *verdict == Verdict::Retry,
+            Self::TooLong { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Whether proving came to another result than the block.
+    pub fn is_dispute(&self) -> bool {
+        matches!(self, Self::Failed { verdict: Verdict::Disputed, .. })
     }
 }
 
@@ -271,8 +280,8 @@ impl Prover {
                     enter(begun);
                 }
                 Ok(Event::Done { figures }) => return Ok(figures),
-                Ok(Event::Failed { cause, retryable }) => {
-                    return Err(ExecuteError::Failed { stage, cause, retryable });
+                Ok(Event::Failed { cause, verdict }) => {
+                    return Err(ExecuteError::Failed { stage, cause, verdict });
                 }
                 Err(_) => {
                     return Err(ExecuteError::Nonsense { line: line.chars().take(200).collect() });

@@ -23,6 +23,7 @@
 
 pub mod child;
 mod config;
+mod disputes;
 mod executor;
 mod heartbeat;
 mod job;
@@ -32,6 +33,7 @@ mod saver;
 mod service;
 
 pub use config::{ProverWorkerConfig, WorkerConfig};
+pub use disputes::{BusDisputes, DisputeError, Disputes};
 pub use executor::{ChildExecutor, ChildProgram, ExecuteError, Executed, Executor};
 pub use heartbeat::{Heartbeat, Lifeline, Report, Reporter};
 pub use job::{BadJob, ProveJob, Target};

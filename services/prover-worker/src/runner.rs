@@ -9,8 +9,10 @@ use sidereal_service::{Classified, RetryPolicy, Shutdown, error_chain, telemetry
 use tracing::Instrument;
 
 use crate::config::WorkerConfig;
+use crate::disputes::Disputes;
 use crate::executor::{ExecuteError, Executor};
 use crate::heartbeat::{DELIVER, Heartbeat, Lifeline, Reporter};
+use crate::job::ProveJob;
 use crate::picker::{Assignment, Picker};
 use crate::saver::{SaveError, Saver};
 
@@ -70,6 +72,8 @@ pub struct Runner {
     pub saver: Arc<dyn Saver>,
     /// Is told the stages.
     pub reporter: Arc<dyn Reporter>,
+    /// Is told of blocks that proving came to another result of.
+    pub disputes: Arc<dyn Disputes>,
     /// Sends heartbeats.
     pub lifeline: Arc<Lifeline>,
     /// Times and limits.
@@ -126,6 +130,7 @@ impl Runner {
         let delay = self.config.retry_delay();
         let (outcome, cause) = match &result {
             Ok(()) => (Outcome::Done, String::new()),
+            Err(error) if is_dispute(error) => self.dispute(job, error_chain(error)).await,
             Err(AttemptError::LeaseLost) => (Outcome::Lost, String::new()),
             Err(AttemptError::Stopping) => (Outcome::Released, String::new()),
             Err(error) if is_permanent(error) => (Outcome::Parked, error_chain(error)),
@@ -143,7 +148,9 @@ impl Runner {
                     Outcome::Done => lease.ack().await,
                     Outcome::Retried => lease.nak(delay, &cause).await.map(|_| ()),
                     Outcome::Parked => lease.fail(&cause).await,
-                    Outcome::Released => lease.release(Duration::ZERO).await,
+                    // At once where we are stopping, which is no cause.
+                    Outcome::Released if cause.is_empty() => lease.release(Duration::ZERO).await,
+                    Outcome::Released => lease.release(delay).await,
                     Outcome::Lost => Ok(()),
                 }
             }
@@ -158,6 +165,19 @@ impl Runner {
             Err(error) => {
                 tracing::warn!(%error, "the job could not be answered for");
                 outcome
+            }
+        }
+    }
+
+    /// A job is parked only once somebody will hear why: until then it comes again, and with it the dispute.
+    async fn dispute(&self, job: &ProveJob, cause: String) -> (Outcome, String) {
+        metrics::counter!("prover_disputes_total").increment(1);
+        match self.disputes.raise(job, &cause).await {
+            Ok(()) => (Outcome::Parked, cause),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "a dispute could not be told");
+                // Not counted as a failure, of which the last one would park it.
+                (Outcome::Released, cause)
             }
         }
     }
@@ -209,6 +229,10 @@ impl Runner {
         );
         self.saver.save(job, executed.proof, executed.figures).await.map_err(AttemptError::Save)
     }
+}
+
+fn is_dispute(error: &AttemptError) -> bool {
+    matches!(error, AttemptError::Execute(error) if error.is_dispute())
 }
 
 fn is_permanent(error: &AttemptError) -> bool {

@@ -10,6 +10,7 @@ use sidereal_service::{Readiness, ServiceFuture, Shutdown};
 use tokio::task::JoinError;
 
 use crate::config::ProverWorkerConfig;
+use crate::disputes::BusDisputes;
 use crate::executor::{ChildExecutor, ChildProgram};
 use crate::heartbeat::Lifeline;
 use crate::picker::BusPicker;
@@ -83,6 +84,7 @@ async fn until_shutdown(
 
     let program = ChildProgram::prover(program, config.worker.threads, config.worker.niceness);
     let runner = Runner {
+        disputes: Arc::new(BusDisputes::new(bus.clone(), lifeline.clone())),
         picker: Arc::new(BusPicker::new(bus, config.worker.queues.clone(), lifeline.clone())),
         objects,
         executor: Arc::new(ChildExecutor::new(program, config.worker.scratch.clone())),

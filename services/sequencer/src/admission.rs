@@ -1,8 +1,8 @@
 //! The way of a transaction into the mempool: checked, validated, durable, acknowledged. In that order.
 //!
 //! ```text
-//!  submit ─ form, size, fees ─ nonce, room ─ executor: account's validation ─┐
-//!                                                                            v
+//!  submit ─ form, size, fees ─ nonce, room ─ executor: account's validation ─ a declare's class is stored ─┐
+//!                                                                                                          v
 //!  hash <── confirm in the pool <── one database transaction <── writer: as many submissions as wait
 //! ```
 //!
@@ -16,15 +16,17 @@ mod writer;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sidereal_chain_store::ChainStore;
 use sidereal_execution::outcome::RejectionReason;
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_object_store::{ObjectKey, ObjectStore};
 use sidereal_proto::transaction::ReceivedTransaction;
+use sidereal_proto::types::DeclaredClass;
 use sidereal_service::Shutdown;
 use starknet_api::core::ContractAddress;
 use starknet_api::transaction::{Transaction, TransactionHash};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use checks::candidate;
@@ -33,11 +35,14 @@ pub use validation::Validator;
 
 use crate::clock::now_ms;
 use crate::config::MempoolConfig;
-use crate::mempool::Candidate;
+use crate::mempool::{Candidate, Refusal};
 use crate::next_block::NextBlock;
 use crate::nonce::chain_nonce;
 use crate::shared::Shared;
 use writer::{Submission, Writer};
+
+/// Submissions that bring a class, at the same time: each may have the bytes of a whole message.
+const CLASSES_IN_HAND: usize = 16;
 
 /// See the [module](self). Clones are the same.
 #[derive(Clone)]
@@ -49,6 +54,9 @@ pub struct Admission {
     next: NextBlock,
     max_transaction_bytes: u64,
     in_hand: Arc<Semaphore>,
+    classes_in_hand: Arc<Semaphore>,
+    /// One class at a time is stored, from the last check of its declare until that is in the pool.
+    storing: Arc<Mutex<()>>,
     queue: mpsc::Sender<Submission>,
 }
 
@@ -78,17 +86,25 @@ impl Admission {
             next,
             max_transaction_bytes: config.max_transaction_bytes,
             in_hand: Arc::new(Semaphore::new(bound)),
+            classes_in_hand: Arc::new(Semaphore::new(CLASSES_IN_HAND)),
+            storing: Arc::default(),
             queue,
         };
         (admission, writing)
     }
 
-    /// Takes a transaction in. When this returns its hash, the transaction is durable.
+    /// Takes a transaction in. When this returns its hash, the transaction is durable, and so is the class it declares:
+    /// `class`, or what is in the object store.
     pub async fn submit(
         &self,
         received: ReceivedTransaction,
+        class: Option<DeclaredClass>,
     ) -> Result<TransactionHash, SubmitRefusal> {
-        let _permit = self.in_hand.try_acquire().map_err(|_| SubmitRefusal::Overloaded)?;
+        let permit = |of: &Arc<Semaphore>| {
+            Arc::clone(of).try_acquire_owned().map_err(|_| SubmitRefusal::Overloaded)
+        };
+        let _permit = permit(&self.in_hand)?;
+        let _class_permit = class.as_ref().map(|_| permit(&self.classes_in_hand)).transpose()?;
         let transaction = BlockTransaction::new(received.transaction, self.next.chain_id())
             .map_err(SubmitRefusal::Malformed)?;
         let hash = transaction.hash;
@@ -105,9 +121,28 @@ impl Admission {
         let sender = candidate.sender;
         let due = self.due_nonce(&sender).await?;
         self.shared.pool().check(&candidate, due)?;
-        self.check_class(&candidate).await?;
-        self.validate(&candidate, due).await?;
+        self.check_class(&candidate, class.as_ref()).await?;
+        self.validate(&candidate, due, class.as_ref()).await?;
+        let Some(class) = class else { return self.enqueue(candidate, due).await };
+        let _storing = self.storing.lock().await;
+        {
+            // Others may have come in since. What would have to displace another one pays for no class.
+            let pool = self.shared.pool();
+            pool.check(&candidate, due)?;
+            if !pool.has_room(&candidate) {
+                return Err(SubmitRefusal::Pool(Refusal::Full));
+            }
+        }
+        self.store_class(&candidate, class).await?;
+        self.enqueue(candidate, due).await
+    }
 
+    /// Into the pool, and durable.
+    async fn enqueue(
+        &self,
+        candidate: Candidate<BlockTransaction>,
+        due: u64,
+    ) -> Result<TransactionHash, SubmitRefusal> {
         let (done, durable) = oneshot::channel();
         let submission = Submission { candidate, due, done };
         self.queue.try_send(submission).map_err(|error| match error {
@@ -128,17 +163,24 @@ impl Admission {
         }
     }
 
-    /// A declared class must be new, and its code in the object store.
+    /// A declared class must be new, and its code here or in the object store.
     async fn check_class(
         &self,
         candidate: &Candidate<BlockTransaction>,
+        class: Option<&DeclaredClass>,
     ) -> Result<(), SubmitRefusal> {
-        let Transaction::Declare(declare) = &candidate.payload.transaction else { return Ok(()) };
+        let Transaction::Declare(declare) = &candidate.payload.transaction else {
+            let field = "classes of transactions that declare none";
+            return class.map_or(Ok(()), |_| Err(SubmitRefusal::Unsupported { field }));
+        };
         let class_hash = declare.class_hash();
         let declared =
             self.store.declared_class(&class_hash).await.map_err(SubmitRefusal::Store)?;
         if declared.is_some() {
             return Err(SubmitRefusal::ClassAlreadyDeclared { class_hash });
+        }
+        if class.is_some() {
+            return Ok(());
         }
         for key in [ObjectKey::sierra_class(class_hash.0), ObjectKey::casm_class(class_hash.0)] {
             if !self.objects.exists(&key).await.map_err(SubmitRefusal::Objects)? {
@@ -148,24 +190,48 @@ impl Admission {
         Ok(())
     }
 
+    /// After everything that is checked, so that a sender cannot fill the store with what it does not pay for. What is
+    /// there stays: a waiting declare may be of it.
+    async fn store_class(
+        &self,
+        candidate: &Candidate<BlockTransaction>,
+        class: DeclaredClass,
+    ) -> Result<(), SubmitRefusal> {
+        let Transaction::Declare(declare) = &candidate.payload.transaction else { return Ok(()) };
+        let class_hash = declare.class_hash();
+        let casm = ObjectKey::casm_class(class_hash.0);
+        if self.objects.exists(&casm).await.map_err(SubmitRefusal::Objects)? {
+            return Ok(());
+        }
+        // The CASM goes last: a class whose CASM is there is there as a whole.
+        for (key, json) in [
+            (ObjectKey::sierra_class(class_hash.0), class.sierra_json_zstd),
+            (casm, class.casm_json_zstd),
+        ] {
+            self.objects.put(&key, Bytes::from(json)).await.map_err(SubmitRefusal::Objects)?;
+        }
+        Ok(())
+    }
+
     async fn validate(
         &self,
         candidate: &Candidate<BlockTransaction>,
         due: u64,
+        class: Option<&DeclaredClass>,
     ) -> Result<(), SubmitRefusal> {
         let Some(validator) = &self.validator else { return Ok(()) };
         let transaction = &candidate.payload;
         if self.waits_for_its_account(candidate, due).await? {
             let open = self.shared.open().state();
             return match open.filter(|open| open.deploys(&candidate.sender)) {
-                Some(open) => validator.validate_open(&open, transaction).await,
+                Some(open) => validator.validate_open(&open, transaction, class).await,
                 None => Ok(()),
             };
         }
         // The state of the open blocks goes along with a query over it, so it is asked for its word only where it can
         // have another one than the closed state: about what that refuses, from an account that they changed, or for its
         // prices, which are those of the last closed block there.
-        match validator.validate(self.shared.head().number, transaction).await {
+        match validator.validate(self.shared.head().number, transaction, class).await {
             Err(SubmitRefusal::Invalid(rejection)) => {
                 let changed = || {
                     let open = self.shared.open().state();
@@ -176,7 +242,7 @@ impl Admission {
                     return Err(SubmitRefusal::Invalid(rejection));
                 }
                 let state = self.next.state().await.map_err(SubmitRefusal::NextBlock)?;
-                validator.validate_open(&state, transaction).await
+                validator.validate_open(&state, transaction, class).await
             }
             validated => validated,
         }

@@ -109,7 +109,7 @@ impl StoredClasses {
         Err(compression(std::io::Error::other("the bound is exceeded")))
     }
 
-    /// Stores the JSON of a class under both its keys; for genesis. Declared classes are stored by the gateway.
+    /// Stores the JSON of a class under both its keys; for genesis. Declared classes come in their stored form.
     pub async fn store(
         &self,
         class_hash: ClassHash,

@@ -52,6 +52,8 @@ pub struct SequencerConfig {
     pub bus: BusConfig,
     /// Who knows what L1 holds and charges.
     pub l1_settlement: L1SettlementConfig,
+    /// What becomes of blocks that provers came to another result of.
+    pub disputes: DisputesConfig,
 }
 
 impl Default for SequencerConfig {
@@ -71,7 +73,23 @@ impl Default for SequencerConfig {
             object_store: ObjectStoreConfig::default(),
             bus: BusConfig::default(),
             l1_settlement: L1SettlementConfig::default(),
+            disputes: DisputesConfig::default(),
         }
+    }
+}
+
+/// The `disputes` section.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DisputesConfig {
+    /// Hashes of disputed blocks that somebody has looked into and found in order: for them the chain does not halt.
+    pub overruled: Vec<String>,
+}
+
+impl DisputesConfig {
+    /// The hashes, as far as they are some.
+    pub fn overruled(&self) -> impl Iterator<Item = Option<Felt>> + '_ {
+        self.overruled.iter().map(|hash| Felt::from_hex(hash).ok())
     }
 }
 
@@ -326,6 +344,13 @@ impl ServiceConfig for SequencerConfig {
         settlement.settler.validate("l1_settlement.settler", problems);
         problems.in_range("l1_settlement", "poll_ms", settlement.poll_ms, 10..=3_600_000);
 
+        problems.require(
+            "disputes",
+            "overruled",
+            self.disputes.overruled().all(|hash| hash.is_some()),
+            "has something that is no block's hash (0x…)",
+        );
+
         let block = &self.block;
         problems.in_range("block", "close_after_ms", block.close_after_ms, 10..=3_600_000);
         problems.in_range("block", "max_unanswered", block.max_unanswered, 1..=10_000);
@@ -395,6 +420,7 @@ mod tests {
         config.gas_prices.from_l1.min_l1_gas_wei = 2_000_000_000_000;
         config.gas_prices.source = GasPriceSource::L1;
         config.l1_settlement.settler.url = "settler".to_owned();
+        config.disputes.overruled = vec!["0x1".to_owned(), "block 7".to_owned()];
         config.block.close_after_ms = 0;
         config.executors.urls.clear();
         config.chain_store.url = "chain.db".to_owned();
@@ -410,6 +436,7 @@ mod tests {
                 "gas_prices.from_l1.max_l1_gas_wei",
                 "gas_prices.source",
                 "l1_settlement.settler.url",
+                "disputes.overruled",
                 "block.close_after_ms",
                 "executors.urls",
                 "chain_store.url",

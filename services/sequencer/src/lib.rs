@@ -17,12 +17,14 @@
 //!
 //! A process that dies at any point loses nothing acknowledged: what is in the store's mempool is executed after the
 //! restart, and what is in a committed block left the mempool with that commit. A state root is never written unless the
-//! tries computed it; when the parts disagree, [`run`] ends with an error and nothing more is written.
+//! tries computed it; when the parts disagree, [`run`] ends with an error and nothing more is written. So it does when
+//! proving comes to another result than a block.
 
 pub mod admission;
 mod classes;
 mod clock;
 pub mod config;
+mod disputes;
 pub mod gas_prices;
 pub mod genesis;
 pub mod grpc;

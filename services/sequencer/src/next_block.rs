@@ -46,13 +46,13 @@ impl NextBlock {
         })
     }
 
-    /// The first block that is not in the store; the block to come if none is open.
-    pub async fn block(&self) -> Result<PreConfirmedBlock, EnvironmentError> {
-        let open = self.shared.open().first().cloned();
-        match open {
-            Some(open) => Ok(open),
-            None => self.after(self.shared.tip()).await,
+    /// The blocks that are not in the store, in the order of their numbers; the block to come if none is open.
+    pub async fn blocks(&self) -> Result<Vec<PreConfirmedBlock>, EnvironmentError> {
+        let open: Vec<_> = self.shared.open().iter().cloned().collect();
+        if open.is_empty() {
+            return Ok(vec![self.after(self.shared.tip()).await?]);
         }
+        Ok(open)
     }
 
     /// The state after the open blocks; after the opening of the block to come if there are none.

@@ -1,13 +1,11 @@
 //! The outbox relay: what was committed with a block is published after it, in order, at least once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sidereal_bus::{Bus, BusError, Event};
 use sidereal_chain_store::{ChainStore, ChainStoreError};
-use sidereal_service::telemetry::inject_headers;
 use sidereal_service::{Pass, Reconciler, Shutdown, Waker};
 use tokio::task::JoinHandle;
 
@@ -55,13 +53,11 @@ async fn pass(store: &ChainStore, bus: &dyn Bus, chain: &str) -> Result<Pass, Re
     let Some(last) = pending.last().map(|row| row.id) else { return Ok(Pass::Done) };
     let full = u32::try_from(pending.len()).is_ok_and(|count| count >= BATCH);
     for row in pending {
-        let mut headers = BTreeMap::new();
-        inject_headers(&mut headers);
         let event = Event {
             subject: row.message.subject,
             message_id: format!("{chain}-outbox-{}", row.id),
             payload: Bytes::from(row.message.payload),
-            headers,
+            headers: row.message.headers,
         };
         let published = bus.publish(event).await;
         published.map_err(|source| RelayError::Publish { id: row.id, source })?;

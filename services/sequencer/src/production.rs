@@ -22,6 +22,7 @@ use sidereal_execution::outcome::{BlockExecution, Rejection};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_service::{Readiness, RetryPolicy, Shutdown, Waker, error_chain};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub use close::{BLOCK_CLOSED, CommitError, Committer, rejection_removal, stored_receipt};
 pub use environment::{ChainRules, EnvironmentError};
@@ -189,8 +190,11 @@ impl Producer {
         present: &mut usize,
     ) -> Result<(), ProductionError> {
         self.shared.open().filling = Some(PreConfirmedBlock::new(open.environment().clone()));
+        // From here to its proof: the executor's stream, the commit, and with the outbox the proving job.
+        let span = tracing::info_span!("block", number = open.environment().number.0);
         let mut rejections = Vec::new();
-        let driven = self.drive_to_end(&mut open, parent, present, &mut rejections).await?;
+        let driving = self.drive_to_end(&mut open, parent, present, &mut rejections);
+        let driven = driving.instrument(span.clone()).await?;
         {
             let mut blocks = self.shared.open();
             let view = blocks.filling.take();
@@ -210,11 +214,12 @@ impl Producer {
         let opened_at_ms = open.opened_at_ms();
         let closed = Closed { parent: parent_head, execution, rejections, reason, opened_at_ms };
         let this = Arc::clone(self);
-        let task = self.shutdown.spawn("block commit", async move {
+        let commit = async move {
             let committed = this.commit(closed).await;
             this.shared.open().committing = None;
             committed
-        });
+        };
+        let task = self.shutdown.spawn("block commit", commit.instrument(span));
         let executor = *present % self.executors.len().max(1);
         let execution = Execution { executor, id };
         *parent = Parent::Committing(Committing { number, timestamp, prices, execution, task });
@@ -435,7 +440,11 @@ impl Producer {
             }
         };
         self.shared.advance(prepared.block().into());
-        self.shared.pool().forget_idle_accounts(prepared.head.number.0);
+        {
+            let mut pool = self.shared.pool();
+            pool.left(rejections.iter().map(|rejection| &rejection.hash));
+            pool.forget_idle_accounts(prepared.head.number.0);
+        }
         self.committed.wake();
         let block = prepared.block();
         metrics::counter!("blocks_closed_total", "reason" => reason.name()).increment(1);
@@ -463,7 +472,10 @@ impl Producer {
         let mut failures = 0_u32;
         loop {
             match self.store.remove_waiting(&removals).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.shared.pool().left(rejections.iter().map(|rejection| &rejection.hash));
+                    return Ok(());
+                }
                 Err(error) if error.is_retryable() => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(error = %error_chain(&error), "rejections were not recorded");

@@ -18,6 +18,7 @@ use crate::admission::{Admission, Validator, removal};
 use crate::classes::StoredClasses;
 use crate::clock::now_ms;
 use crate::config::SequencerConfig;
+use crate::disputes::{Disputed, Disputes};
 use crate::gas_prices::GasPricer;
 use crate::genesis::{self, GenesisBlockError};
 use crate::grpc::SequencerApi;
@@ -67,6 +68,9 @@ pub enum SequencerError {
     /// Block production halted.
     #[error("block production halted")]
     Halted(#[source] ProductionError),
+    /// Proving came to another result than a block.
+    #[error("execution and proving disagree")]
+    Disputed(#[source] Disputed),
     /// Block production panicked.
     #[error("block production panicked")]
     Panicked(#[source] tokio::task::JoinError),
@@ -95,6 +99,11 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
     let objects =
         sidereal_object_store::open(&config.object_store).await.map_err(SequencerError::Objects)?;
     let bus = sidereal_bus::open(&config.bus).await.map_err(SequencerError::Bus)?;
+    let disputes = Disputes::new(store.clone(), config.disputes.overruled().flatten());
+    let standing = disputes.standing().await.map_err(store_failed("reading disputes"))?;
+    if let Some(disputed) = standing {
+        return Err(SequencerError::Disputed(disputed));
+    }
     let executors = config
         .executors
         .connections()
@@ -137,7 +146,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         &shutdown,
     );
     let committed = Waker::new();
-    outbox::start(store.clone(), bus, chain_id.to_string(), committed.clone(), &shutdown);
+    outbox::start(store.clone(), bus.clone(), chain_id.to_string(), committed.clone(), &shutdown);
     start_expiry(&shared, &store, &shutdown);
     if config.l1_settlement.enabled {
         if config.block.empty_after_ms == 0 {
@@ -165,7 +174,7 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         readiness: readiness.clone(),
         shutdown: shutdown.clone(),
     });
-    let production =
+    let mut production =
         shutdown.spawn("block production", async move { Box::pin(producer.run()).await });
     let api = SequencerServiceServer::new(SequencerApi::new(shared, admission, next, store))
         .max_decoding_message_size(config.grpc.max_message_bytes)
@@ -176,10 +185,17 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         served.map_err(SequencerError::Grpc)
     };
     let producing = async {
-        let ended = match production.await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => SequencerError::Halted(error),
-            Err(error) => SequencerError::Panicked(error),
+        let ended = tokio::select! {
+            produced = &mut production => match produced {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => SequencerError::Halted(error),
+                Err(error) => SequencerError::Panicked(error),
+            },
+            Some(disputed) = disputes.raised(bus.as_ref(), &shutdown) => {
+                // Not even the open block is closed on top of it. Its transactions are in the mempool.
+                production.abort();
+                SequencerError::Disputed(disputed)
+            }
         };
         // Nothing may be sent to a sequencer that does not know what is true.
         let halted = readiness.hold("halted");
@@ -199,11 +215,8 @@ fn start_expiry(shared: &Shared, store: &ChainStore, shutdown: &Shutdown) {
         let (shared, store) = (shared.clone(), store.clone());
         async move {
             let expired = shared.pool().expire(now_ms());
-            let removals: Vec<_> =
-                expired.iter().map(|gone| removal(gone.hash, Removed::Expired)).collect();
-            if !removals.is_empty() {
-                store.remove_waiting(&removals).await?;
-            }
+            let removals = expired.iter().map(|gone| removal(gone.hash, Removed::Expired));
+            shared.record(&store, removals.collect()).await?;
             Ok::<_, ChainStoreError>(Pass::Done)
         }
     });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sidereal_chain_store::{Head, StoredBlock};
+use sidereal_chain_store::{ChainStore, ChainStoreError, Head, Removal, StoredBlock};
 use sidereal_execution::block::{BlockEnvironment, STRK_TOKEN_ADDRESS};
 use sidereal_execution::engine::opening_changes;
 use sidereal_execution::outcome::{Rejection, TransactionReceipt};
@@ -30,6 +30,23 @@ pub struct Tip {
     pub timestamp: BlockTimestamp,
     /// What gas cost in it.
     pub prices: BlockGasPrices,
+}
+
+#[cfg(test)]
+impl Tip {
+    /// Block 0 of a chain with these rules.
+    pub fn genesis(rules: &crate::production::ChainRules) -> Self {
+        use starknet_api::block::BlockHash;
+        use starknet_types_core::felt::Felt;
+
+        let environment = rules.genesis(BlockTimestamp(7));
+        let head = Head {
+            number: environment.number,
+            hash: BlockHash(Felt::ONE),
+            state_roots: Default::default(),
+        };
+        Self { head, timestamp: environment.timestamp, prices: (&environment).into() }
+    }
 }
 
 impl From<&StoredBlock> for Tip {
@@ -178,6 +195,8 @@ impl OpenBlocks {
 pub struct Shared {
     pool: Arc<Mutex<Pool<BlockTransaction>>>,
     open: Arc<Mutex<OpenBlocks>>,
+    /// Transactions that left the pool, and that the store could not be told of yet; no more than the pool held.
+    unrecorded: Arc<Mutex<Vec<Removal>>>,
     tip: watch::Sender<Tip>,
     /// Wakes block production.
     pub work: Waker,
@@ -189,6 +208,7 @@ impl Shared {
         Self {
             pool: Arc::new(Mutex::new(Pool::new(limits))),
             open: Arc::default(),
+            unrecorded: Arc::default(),
             tip: watch::Sender::new(tip),
             work: Waker::new(),
         }
@@ -203,6 +223,31 @@ impl Shared {
     /// The blocks that are not in the store yet. Never held over an await.
     pub fn open(&self) -> MutexGuard<'_, OpenBlocks> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes durable that these left the mempool, and whatever could not be made durable before. What fails is kept for
+    /// the next time; until then nobody can send these transactions again.
+    pub async fn record(
+        &self,
+        store: &ChainStore,
+        removals: Vec<Removal>,
+    ) -> Result<(), ChainStoreError> {
+        let mut all = std::mem::take(&mut *self.unrecorded());
+        all.extend(removals);
+        if all.is_empty() {
+            return Ok(());
+        }
+        let recorded = store.remove_waiting(&all).await;
+        match &recorded {
+            Ok(()) => self.pool().left(all.iter().map(|removal| &removal.hash)),
+            Err(_) => self.unrecorded().append(&mut all),
+        }
+        recorded
+    }
+
+    fn unrecorded(&self) -> MutexGuard<'_, Vec<Removal>> {
+        // Appended and taken as a whole.
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last closed block.
@@ -226,22 +271,13 @@ mod tests {
     use sidereal_execution::block::OLD_BLOCK_HASH_DISTANCE;
     use starknet_api::block::{BlockHash, BlockHashAndNumber, BlockTimestamp};
     use starknet_api::core::Nonce;
-    use starknet_api::data_availability::L1DataAvailabilityMode;
     use starknet_types_core::felt::Felt;
 
     use super::*;
-    use crate::config::ChainConfig;
-    use crate::gas_prices::{GasPricer, GasPricesConfig};
     use crate::production::ChainRules;
 
     fn block(number: u64) -> PreConfirmedBlock {
-        let rules = ChainRules {
-            chain_id: ChainConfig::default().chain_id(),
-            sequencer_address: ContractAddress::from(1_u128),
-            l1_da_mode: L1DataAvailabilityMode::Calldata,
-            pricer: GasPricer::new(&GasPricesConfig::default()),
-        };
-        let mut environment = rules.genesis(BlockTimestamp(7));
+        let mut environment = ChainRules::of_the_defaults().genesis(BlockTimestamp(7));
         environment.number = BlockNumber(number);
         environment.old_block = number.checked_sub(OLD_BLOCK_HASH_DISTANCE).map(|old| {
             BlockHashAndNumber { number: BlockNumber(old), hash: BlockHash(Felt::from(0xb10c)) }

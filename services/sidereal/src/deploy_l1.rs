@@ -105,6 +105,9 @@ async fn run(options: DeployL1Options) -> anyhow::Result<()> {
         governance: options.governance.unwrap_or(account.address()),
         upgrade_delay_s: options.upgrade_delay_s,
     };
+    for caution in cautions(&roles) {
+        print::line(format_args!("caution: {caution}"))?;
+    }
     print::line(format_args!(
         "deploying the contracts of {} from {}: two transactions of up to {} s each ...",
         rollup.chain_id,
@@ -121,6 +124,26 @@ async fn run(options: DeployL1Options) -> anyhow::Result<()> {
         record.rollup_core
     ))?;
     Ok(())
+}
+
+/// What these roles give up that the contract could hold.
+fn cautions(roles: &Roles) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if roles.governance == roles.operator {
+        cautions.push(
+            "operator and governance are one account: who has the settler's key can replace the proof system; \
+             --governance names another"
+                .to_owned(),
+        );
+    }
+    if roles.upgrade_delay_s <= roles.operator_silence_s {
+        cautions.push(format!(
+            "an upgrade is in force after {} s, and others settle after {} s of silence: an operator who stops leaves \
+             them no time under the proof system that they know",
+            roles.upgrade_delay_s, roles.operator_silence_s
+        ));
+    }
+    cautions
 }
 
 fn print_record(record: &DeploymentRecord) -> Result<(), OutputError> {
@@ -209,4 +232,26 @@ pub fn private_key(file: Option<&Path>) -> anyhow::Result<Secret<String>> {
         })?,
     };
     Ok(Secret::new(text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pins down what a deployment is cautioned about: one key for both roles, and an upgrade that comes before others may
+    /// settle.
+    #[test]
+    fn roles_that_give_something_up_are_cautioned_about() {
+        let apart = Roles {
+            operator: Address::repeat_byte(1),
+            operator_silence_s: 7 * DAY_S,
+            governance: Address::repeat_byte(2),
+            upgrade_delay_s: 14 * DAY_S,
+        };
+        assert!(cautions(&apart).is_empty());
+        let one = cautions(&Roles { governance: apart.operator, ..apart });
+        assert!(one.len() == 1 && one[0].contains("--governance"), "{one:?}");
+        let hasty = cautions(&Roles { upgrade_delay_s: 7 * DAY_S, ..apart });
+        assert!(hasty.len() == 1 && hasty[0].contains("604800 s of silence"), "{hasty:?}");
+    }
 }

@@ -27,7 +27,7 @@ enum Command {
     Load(load::LoadOptions),
     /// Walks the claims from a transaction to the proof of its block, and on to the contract on Ethereum.
     Verify(verify::VerifyOptions),
-    /// Rebuilds the rollup's state from Ethereum's blobs and calldata alone, and checks its root.
+    /// Rebuilds the rollup's state from the genesis, and Ethereum's events and blobs alone, and checks its root.
     ///
     /// What L1 does not have is not rebuilt: transactions, events, and the code of classes, of which it has hashes.
     Rebuild(rebuild::RebuildOptions),

@@ -1,13 +1,19 @@
-//! Pins down that `sidereal verify` refuses: for each link, a bundle in which exactly that link is broken.
+//! Pins down that `sidereal verify` refuses: for each link, a bundle in which exactly that link is broken; for the
+//! node's, which is in no bundle, a node that lies.
 //!
 //! `data/transfer.bundle` is a real one: five transfers in block 1 of a dev chain, proven by this project's
 //! prover and saved by `sidereal verify --save`. `data/blobs.bundle` is one of a chain that was started with
 //! `--blobs`, from the time when such blocks were proven with KZG commitments to the state diff in place of the state
 //! diff: a sound proof in another form.
 
+#[path = "settled/node.rs"]
+mod node;
+
 use std::path::Path;
+use std::process::{Output, Stdio};
 use std::sync::LazyLock;
 
+use serde_json::{Value, json};
 use sidereal::verify::{BrokenLink, Bundle, walk};
 use sidereal_block_prover::BlockProof;
 use sidereal_execution::witness::{BlockWitness, WitnessLimits};
@@ -202,5 +208,70 @@ fn a_proof_of_another_block() {
         let mut other = committed.clone();
         change(&mut other);
         assert!(output.check(&other).is_err());
+    }
+}
+
+/// Runs the command against a chain whose proof store has the bundle, and whose node says this of the block's hash and
+/// state root, and of the parent's.
+async fn verified_with_node(says: [Felt; 4]) -> Output {
+    let [hash, root, parent_hash, parent_root] = says;
+    let url = node::serve(move |path, body| match path {
+        "/proofs/1/raw" => (200, BUNDLE.proof.clone()),
+        "/witnesses/1/raw" => (200, BUNDLE.witness.clone()),
+        _ => {
+            let call: Value = serde_json::from_slice(body).unwrap();
+            node::result(&match call["params"]["block_id"]["block_number"].as_u64() {
+                Some(1) => json!({ "block_hash": hash, "new_root": root }),
+                Some(0) => json!({ "block_hash": parent_hash, "new_root": parent_root }),
+                // The transaction's receipt.
+                _ => json!({ "block_hash": hash, "block_number": 1 }),
+            })
+        }
+    })
+    .await
+    .unwrap();
+    let transaction = format!("{:#x}", BUNDLE.transaction_hash.0);
+    let rpc = format!("{url}/rpc");
+    tokio::process::Command::new(env!("CARGO_BIN_EXE_sidereal"))
+        .args(["verify", &transaction, "--rpc", &rpc, "--proofs", &url])
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap()
+}
+
+/// The node agrees when all that it says of the block and its parent is true, and is refused for each single lie, which
+/// the failure names.
+#[tokio::test]
+async fn a_node_that_says_something_else() {
+    let witness = BlockWitness::decode(&BUNDLE.witness, WitnessLimits::default()).unwrap();
+    let header = &witness.header;
+    let truth =
+        [header.hash.0, header.state_root.0, header.parent_hash.0, witness.previous_state_root.0];
+    let honest = verified_with_node(truth).await;
+    assert_eq!(String::from_utf8_lossy(&honest.stderr), "");
+    let said = String::from_utf8(honest.stdout).unwrap();
+    assert!(said.ends_with("of the one before agree\nverified: 6 links hold\n"), "{said}");
+    assert!(honest.status.success());
+
+    let names = [
+        "the block's hash",
+        "the block's state root",
+        "the parent's hash",
+        "the parent's state root",
+    ];
+    for (index, what) in names.into_iter().enumerate() {
+        let mut says = truth;
+        says[index] += Felt::ONE;
+        let (lie, proven) = (says[index], truth[index]);
+        let refused = verified_with_node(says).await;
+        let complaint = String::from_utf8(refused.stderr).unwrap();
+        let differs = format!("it says {lie:#x}, the proof's is {proven:#x}");
+        assert_eq!(complaint, format!("sidereal: the node disagrees about {what}: {differs}\n"));
+        assert_eq!(refused.status.code(), Some(1));
+        // The bundle's links hold, and nothing is said to be verified.
+        let said = String::from_utf8(refused.stdout).unwrap();
+        assert_eq!(said.matches('\u{2713}').count(), 5, "{said}");
+        assert!(!said.contains("verified"), "{said}");
     }
 }

@@ -102,7 +102,7 @@ fn a_witness_with_a_changed_state_value_is_refused_by_the_replay() {
     let error = run_block(&witness, &IgnoreProgress).err().expect("it is refused");
     let BlockError::Replay(cause) = &error else { panic!("{error:?}") };
     assert!(matches!(**cause, ReplayError::ForgedValue { .. }), "{error:?}");
-    assert!(error.is_permanent());
+    assert!(error.is_permanent() && error.is_dispute());
 }
 
 /// The replay is our own check. What protects others is StarknetOS: without the replay a wrong value fails there.

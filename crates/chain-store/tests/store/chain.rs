@@ -1,5 +1,7 @@
 //! Blocks for the tests: transactions, events and state that follow from a seed, with tries that are real.
 
+use std::collections::BTreeMap;
+
 use sidereal_chain_store::{
     BlockCommit, BlockFinality, FeeUnit, OutboxMessage, StoredBlock, StoredReceipt,
     StoredTransaction,
@@ -206,6 +208,7 @@ pub fn commit(
         outbox: vec![OutboxMessage {
             subject: "block.closed".to_owned(),
             payload: number.to_be_bytes().to_vec(),
+            headers: BTreeMap::new(),
         }],
         removals: Vec::new(),
     }

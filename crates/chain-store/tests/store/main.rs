@@ -106,5 +106,6 @@ on_both_databases! {
     opening::another_chain_is_refused,
     opening::a_reader_waits_for_the_schema,
     opening::finality_moves_up_to_a_block,
+    opening::disputes_are_kept,
     crash::a_killed_writer_leaves_whole_blocks,
 }

@@ -1,5 +1,7 @@
 //! The mempool's and the outbox' rows through their lives.
 
+use std::collections::BTreeMap;
+
 use sidereal_chain_store::{
     ChainStoreLimits, MempoolInsertion, OutboxMessage, Removal, TransactionStatus,
 };
@@ -105,7 +107,11 @@ pub async fn the_outbox_is_read_by_cursor_and_marked(database: Database) {
     let mut chain = Chain::new();
     for _ in 0..4 {
         let mut block = chain.block(&store, 0).await;
-        block.outbox.push(OutboxMessage { subject: "other".to_owned(), payload: Vec::new() });
+        block.outbox.push(OutboxMessage {
+            subject: "other".to_owned(),
+            payload: Vec::new(),
+            headers: BTreeMap::from([("traceparent".to_owned(), "00-1".to_owned())]),
+        });
         store.commit_block(block).await.unwrap();
     }
     let all = store.outbox_after(0, 100).await.unwrap();
@@ -114,6 +120,8 @@ pub async fn the_outbox_is_read_by_cursor_and_marked(database: Database) {
     assert_eq!(all[2].block_number, BlockNumber(1));
     assert_eq!(all[2].message.payload, 1_u64.to_be_bytes());
     assert_eq!(all[3].message.subject, "other");
+    assert_eq!(all[3].message.headers["traceparent"], "00-1");
+    assert!(all[2].message.headers.is_empty());
     assert_eq!(store.pending_outbox(3).await.unwrap(), all[..3]);
     assert_eq!(store.outbox_after(all[5].id, 100).await.unwrap(), all[6..]);
 

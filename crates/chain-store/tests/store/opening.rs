@@ -1,10 +1,11 @@
 //! Opening, and what is pinned on the first opening.
 
 use sidereal_chain_store::{
-    BlockFinality, BlockSelector, ChainStore, ChainStoreError, ChainStoreLimits,
+    BlockFinality, BlockSelector, ChainStore, ChainStoreError, ChainStoreLimits, Dispute,
 };
-use starknet_api::block::BlockNumber;
+use starknet_api::block::{BlockHash, BlockNumber};
 use starknet_api::core::ChainId;
+use starknet_types_core::felt::Felt;
 
 use crate::Database;
 use crate::chain::Chain;
@@ -72,6 +73,25 @@ pub async fn finality_moves_up_to_a_block(database: Database) {
     store.commit_block(next).await.unwrap();
     let block = store.block(BlockSelector::Number(BlockNumber(4))).await.unwrap().unwrap();
     assert_eq!(block.finality, AcceptedOnL2);
+}
+
+/// Pins down that the first word about a block stays, and that disputes are in the store after it was opened anew.
+pub async fn disputes_are_kept(database: Database) {
+    let dispute = |number: u64, cause: &str| Dispute {
+        number: BlockNumber(number),
+        hash: BlockHash(Felt::from(number + 0x100)),
+        cause: cause.to_owned(),
+    };
+    let store = database.open().await;
+    assert_eq!(store.disputes(10).await.unwrap(), []);
+    for told in [dispute(7, "other root"), dispute(3, "other diff"), dispute(7, "again")] {
+        store.record_dispute(&told).await.unwrap();
+    }
+    store.close().await;
+    let store = database.open().await;
+    let both = [dispute(3, "other diff"), dispute(7, "other root")];
+    assert_eq!(store.disputes(10).await.unwrap(), both);
+    assert_eq!(store.disputes(1).await.unwrap(), both[..1]);
 }
 
 /// No panic and no password in what is said about a URL that is no good.

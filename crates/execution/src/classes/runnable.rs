@@ -30,7 +30,8 @@ pub enum ExecutionMode {
 pub struct RunnableClassesConfig {
     /// How code runs.
     pub mode: ExecutionMode,
-    /// Where shared objects of compiled classes are kept between runs; used in native mode only.
+    /// Where shared objects of compiled classes are kept between runs; used in native mode only. Processes may share
+    /// it, on a file system that has advisory locks.
     pub native_cache: PathBuf,
     /// In native mode: whether a class that was never compiled runs in Cairo VM until its compilation, in the
     /// background, is done. Otherwise who asks for it waits.

@@ -10,6 +10,7 @@
 //! is not supported, because the loader knows the keys from the serialised default.
 
 mod loader;
+mod printed;
 mod source;
 
 use std::ops::RangeInclusive;
@@ -19,8 +20,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use loader::{ConfigError, Loaded, Problem, load};
+pub use printed::PrintError;
 pub use source::{ConfigArgs, MemorySource, ProcessSource, Source};
 
+use crate::secret::hide_passwords;
 use crate::telemetry::TelemetryConfig;
 
 /// A service's configuration.
@@ -104,10 +107,12 @@ impl Problems {
         if !host.is_some_and(|host| {
             !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace)
         }) {
+            let mut shown = value.to_owned();
+            hide_passwords(&mut shown);
             self.add(
                 section,
                 key,
-                format!("is {value:?}, must be http://host:port or https://host:port"),
+                format!("is {shown:?}, must be http://host:port or https://host:port"),
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Events of closed blocks, page by page, and of the open one after them.
+//! Events of closed blocks, page by page, and of the open ones after them.
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ fn matchers(
 enum Cursor {
     /// In the closed blocks, by the chain store's own token.
     Closed(Option<String>),
-    /// In the block that is open, or was when the token was given: so many matching events are behind us.
+    /// In a block that is open, or was when the token was given: so many matching events are behind us.
     Open { block: Option<BlockNumber>, skip: usize },
 }
 
@@ -167,35 +167,52 @@ impl Page<'_> {
 
     async fn fill_closed(&mut self, token: Option<String>) -> Result<Option<Cursor>, RpcError> {
         let room = u32::try_from(self.chunk_size).unwrap_or(u32::MAX);
-        let page = self.gateway.store().events(&self.filter, token.as_deref(), room).await;
+        // Up to here closed blocks are read, from there on open ones: a block that is closed in between is in neither
+        // without this bound.
+        let head = if self.with_open { Some(self.gateway.head().await?) } else { None };
+        let filter = EventFilter { to_block: head.or(self.filter.to_block), ..self.filter.clone() };
+        let page = self.gateway.store().events(&filter, token.as_deref(), room).await;
         let page = page.map_err(|error| RpcError::store("read events", &error))?;
         self.events.extend(page.events.iter().map(closed_event));
         if let Some(token) = page.continuation_token {
             return Ok(Some(Cursor::Closed(Some(token))));
         }
-        if self.with_open { self.fill_open(None, 0).await } else { Ok(None) }
+        match head {
+            Some(head) => self.fill_open(head.next(), 0).await,
+            None => Ok(None),
+        }
     }
 
+    /// From this block on, behind so many of its events; from the first open one if none is named.
     async fn fill_open(
         &mut self,
         block: Option<BlockNumber>,
-        skip: usize,
+        mut skip: usize,
     ) -> Result<Option<Cursor>, RpcError> {
-        let open = PreConfirmed::load(self.gateway).await?;
-        let number = BlockNumber(open.header.block_number);
-        match block {
-            // The block that the token was in has been closed: its events are where the store has them.
-            Some(block) if block < number => self.fill_closed_since(block, skip).await,
+        let open = PreConfirmed::load_all(self.gateway).await?;
+        let (first, last) = (open.first().map(number), open.last().map(number));
+        let from = block.or(first);
+        if let Some(block) = block {
+            // The block that we come from has been closed: its events are where the store has them.
+            if Some(block) < first {
+                return self.fill_closed_since(block, skip).await;
+            }
             // No token of ours is ahead of the chain.
-            Some(block) if block > number => Err(RpcError::InvalidContinuationToken),
-            _ => {
-                let (taken_before, filter) = (self.events.len(), self.filter.clone());
-                let events = matching(&filter, &open.transactions, &open.receipts);
-                let more = self.extend(events.skip(skip), None, number);
-                let skip = skip + self.events.len() - taken_before;
-                Ok(more.then_some(Cursor::Open { block: Some(number), skip }))
+            if Some(block) > last {
+                return Err(RpcError::InvalidContinuationToken);
             }
         }
+        let filter = self.filter.clone();
+        for open in open.iter().filter(|open| Some(number(open)) >= from) {
+            let (block, taken_before) = (number(open), self.events.len());
+            let events = matching(&filter, block, &open.transactions, &open.receipts);
+            if self.extend(events.skip(skip), None, block) {
+                let skip = skip + self.events.len() - taken_before;
+                return Ok(Some(Cursor::Open { block: Some(block), skip }));
+            }
+            skip = 0;
+        }
+        Ok(None)
     }
 
     async fn fill_closed_since(
@@ -214,10 +231,10 @@ impl Page<'_> {
             .hash;
         let transactions = super::blocks::transactions_of(self.gateway, block).await?;
         let receipts = super::blocks::receipts_of(self.gateway, block).await?;
-        let filter = self.filter.clone();
-        let events = matching(&filter, &transactions, &receipts);
+        let (taken_before, filter) = (self.events.len(), self.filter.clone());
+        let events = matching(&filter, block, &transactions, &receipts);
         if self.extend(events.skip(skip), Some(hash.0), block) {
-            let skip = skip + self.events.len();
+            let skip = skip + self.events.len() - taken_before;
             return Ok(Some(Cursor::Open { block: Some(block), skip }));
         }
         // The rest of the range is read with the next page, from the block after.
@@ -249,6 +266,10 @@ impl Page<'_> {
     }
 }
 
+fn number(open: &PreConfirmed) -> BlockNumber {
+    BlockNumber(open.header.block_number)
+}
+
 struct Located<'a> {
     event: &'a ApiEvent,
     transaction_hash: Felt,
@@ -256,11 +277,14 @@ struct Located<'a> {
     event_index: usize,
 }
 
+/// The events of a block that the filter asks for.
 fn matching<'a>(
     filter: &'a EventFilter,
+    block: BlockNumber,
     transactions: &'a [StoredTransaction],
     receipts: &'a [StoredReceipt],
 ) -> impl Iterator<Item = Located<'a>> {
+    let receipts: &[_] = if Some(block) < filter.from_block { &[] } else { receipts };
     transactions.iter().zip(receipts).enumerate().flat_map(
         move |(transaction_index, (transaction, receipt))| {
             receipt.events.iter().enumerate().filter(move |(_, event)| matches(filter, event)).map(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
-use sidereal_proto::executor::{CallRequest, DeclaredClass, SimulateRequest};
+use sidereal_proto::executor::{CallRequest, SimulateRequest};
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
 
 use super::traces::specified_trace;
+use crate::classes::TakenClass;
 use crate::error::{ExecutionFailure, RpcError};
 use crate::gateway::Gateway;
 use crate::params::Arguments;
@@ -17,7 +18,7 @@ use crate::rpc::fee::{
 };
 use crate::rpc::number::{FeltHex, U64Hex, U128Hex, hexes};
 use crate::rpc::transaction::{Broadcast, BroadcastVersion};
-use crate::submit::compile_class;
+use crate::submit::take_class;
 use crate::validation;
 
 pub async fn call(
@@ -179,15 +180,12 @@ async fn put_transactions(
     for (index, broadcast) in broadcasts.into_iter().enumerate() {
         let version: BroadcastVersion = broadcast.version;
         let (transaction, class) =
-            compile_class(gateway, broadcast).await.map_err(|error| class_refused(index, error))?;
+            take_class(gateway, broadcast).await.map_err(|error| class_refused(index, error))?;
         let hash = validation::transaction_hash(&transaction, version, gateway.chain_id())?;
         let transaction = wire::to_wire(&hash, &transaction)
             .map_err(|error| RpcError::invalid("transaction", error))?;
         request.transactions.push(transaction);
-        request.classes.extend(class.map(|class| DeclaredClass {
-            sierra_json_zstd: class.sierra.to_vec(),
-            casm_json_zstd: class.casm.to_vec(),
-        }));
+        request.classes.extend(class.as_ref().and_then(TakenClass::to_wire));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub async fn transaction(
                 RpcError::NoTraceAvailable { status: UntracedStatus::Rejected }
             }
             // Before its block is closed a transaction has been received, whatever else happened to it.
-            KnownStatus::Alive(_) => {
+            KnownStatus::Alive { .. } => {
                 RpcError::NoTraceAvailable { status: UntracedStatus::Received }
             }
         });

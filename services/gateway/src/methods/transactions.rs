@@ -1,11 +1,11 @@
-//! Transactions, receipts and statuses: in closed blocks, in the open block, in the mempool.
+//! Transactions, receipts and statuses: in closed blocks, in open blocks, in the mempool.
 
 use std::sync::Arc;
 
-use sidereal_chain_store::{LocatedTransaction, StoredTransaction};
+use sidereal_chain_store::{LocatedTransaction, StoredReceipt, StoredTransaction};
 use sidereal_proto::sequencer::{GetTransactionStatusRequest, GetTransactionStatusResponse};
 use sidereal_proto::types::{ExecutionStatus as WireExecution, FinalityStatus as WireFinality};
-use sidereal_proto::{felt as wire_felt, transaction as wire};
+use sidereal_proto::{ConversionError, felt as wire_felt, payload, transaction as wire};
 use starknet_api::transaction::TransactionHash;
 use starknet_types_core::felt::Felt;
 
@@ -13,7 +13,6 @@ use super::blocks::{rpc_receipt, transaction_with_hash, wants_proof_facts};
 use crate::error::RpcError;
 use crate::gateway::{Gateway, Resolved};
 use crate::params::Arguments;
-use crate::pre_confirmed::PreConfirmed;
 use crate::rpc::number::{FeltHex, L1Hash};
 use crate::rpc::receipt::{
     ExecutionStatus, Finality, ReceiptWithBlock, TransactionStatus, execution_status,
@@ -28,7 +27,7 @@ pub async fn status(
 ) -> Result<TransactionStatus, RpcError> {
     let hash: FeltHex = arguments.required(0)?;
     match transaction_status(&gateway, hash.0).await? {
-        KnownStatus::Alive(status) => Ok(status),
+        KnownStatus::Alive { status, .. } => Ok(status),
         // 0.10 has no status for these: to the chain they do not exist. The reason goes along.
         KnownStatus::Rejected { reason } => Err(RpcError::TransactionRejected(reason)),
     }
@@ -36,35 +35,38 @@ pub async fn status(
 
 /// What is known of a transaction's fate.
 pub enum KnownStatus {
-    Alive(TransactionStatus),
-    /// It left the mempool without ever being in a block.
-    Rejected {
-        reason: String,
+    Alive {
+        status: TransactionStatus,
+        /// Of the block that it was executed in, open or closed.
+        block_number: Option<u64>,
     },
+    /// It left the mempool without ever being in a block.
+    Rejected { reason: String },
 }
 
 /// The status of a transaction, wherever it is. [`RpcError::TransactionHashNotFound`] when nobody knows it.
 pub async fn transaction_status(gateway: &Gateway, hash: Felt) -> Result<KnownStatus, RpcError> {
     if let Some(located) = located(gateway, hash).await? {
-        return Ok(KnownStatus::Alive(closed_status(&located)));
+        return Ok(closed_status(&located));
     }
-    if let Some(answer) = ask_sequencer(gateway, hash).await? {
+    if let Some(answer) = ask_sequencer(gateway, hash, false).await? {
         return known_status(answer);
     }
     // Between the two questions its block may have been closed.
     match located(gateway, hash).await? {
-        Some(located) => Ok(KnownStatus::Alive(closed_status(&located))),
+        Some(located) => Ok(closed_status(&located)),
         None => Err(RpcError::TransactionHashNotFound),
     }
 }
 
-fn closed_status(located: &LocatedTransaction) -> TransactionStatus {
+fn closed_status(located: &LocatedTransaction) -> KnownStatus {
     let (execution, reason) = execution_status(&located.receipt.execution_status);
-    TransactionStatus {
+    let status = TransactionStatus {
         finality_status: located.position.finality.into(),
         execution_status: Some(execution),
         failure_reason: reason,
-    }
+    };
+    KnownStatus::Alive { status, block_number: Some(located.position.block_number.0) }
 }
 
 fn known_status(answer: GetTransactionStatusResponse) -> Result<KnownStatus, RpcError> {
@@ -86,9 +88,11 @@ fn known_status(answer: GetTransactionStatusResponse) -> Result<KnownStatus, Rpc
         WireExecution::Succeeded => Some(ExecutionStatus::Succeeded),
         WireExecution::Reverted => Some(ExecutionStatus::Reverted),
     };
+    let block_number = status.block_number;
     let failure_reason =
         (execution_status == Some(ExecutionStatus::Reverted)).then_some(status.failure_reason);
-    Ok(KnownStatus::Alive(TransactionStatus { finality_status, execution_status, failure_reason }))
+    let status = TransactionStatus { finality_status, execution_status, failure_reason };
+    Ok(KnownStatus::Alive { status, block_number })
 }
 
 /// The transaction in a closed block.
@@ -104,8 +108,10 @@ pub async fn located(
 pub async fn ask_sequencer(
     gateway: &Gateway,
     hash: Felt,
+    with_receipt: bool,
 ) -> Result<Option<GetTransactionStatusResponse>, RpcError> {
-    let request = GetTransactionStatusRequest { transaction_hash: wire_felt::felt_bytes(&hash) };
+    let transaction_hash = wire_felt::felt_bytes(&hash);
+    let request = GetTransactionStatusRequest { transaction_hash, with_receipt };
     match gateway.sequencer().get_transaction_status(request).await {
         Ok(answer) => Ok(Some(answer.into_inner())),
         Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
@@ -122,8 +128,8 @@ pub async fn by_hash(
     if let Some(located) = located(&gateway, hash.0).await? {
         return transaction_with_hash(&located.transaction, with_proof_facts);
     }
-    let waiting = ask_sequencer(&gateway, hash.0).await?.and_then(|answer| answer.transaction);
-    if let Some(waiting) = waiting {
+    let answer = ask_sequencer(&gateway, hash.0, false).await?;
+    if let Some(waiting) = answer.and_then(|answer| answer.transaction) {
         let received = wire::from_wire(waiting)
             .map_err(|error| RpcError::internal("read a waiting transaction", &error))?;
         let stored =
@@ -187,30 +193,29 @@ fn closed_receipt(located: &LocatedTransaction) -> Result<ReceiptWithBlock, RpcE
     })
 }
 
+/// The receipt of a transaction in any of the open blocks.
 async fn open_receipt(gateway: &Gateway, hash: Felt) -> Result<Option<ReceiptWithBlock>, RpcError> {
-    // The whole open block is heavier than one status: ask for it only when the transaction is in there.
-    let answer = ask_sequencer(gateway, hash).await?;
-    let status = answer.and_then(|answer| answer.status);
-    if status.is_none_or(|status| status.finality() != WireFinality::PreConfirmed) {
+    const OPERATION: &str = "read the receipt of a transaction in an open block";
+    const MISSING: RpcError = RpcError::Internal { operation: OPERATION };
+    let Some(answer) = ask_sequencer(gateway, hash, true).await? else { return Ok(None) };
+    let Some(status) = answer.status else { return Err(MISSING) };
+    if status.finality() != WireFinality::PreConfirmed {
         return Ok(None);
     }
-    let open = match PreConfirmed::load(gateway).await {
-        Err(RpcError::BlockNotFound) => return Ok(None),
-        other => other?,
-    };
-    let pairs = open.transactions.iter().zip(&open.receipts);
-    let Some((transaction, receipt)) = pairs.into_iter().find(|(item, _)| item.hash.0 == hash)
-    else {
-        return Ok(None);
-    };
+    let conversion = |error: ConversionError| RpcError::internal(OPERATION, &error);
+    let received = wire::from_wire(answer.transaction.ok_or(MISSING)?).map_err(conversion)?;
+    let transaction =
+        StoredTransaction { hash: TransactionHash(hash), transaction: received.transaction };
+    let receipt: StoredReceipt =
+        payload::decode("receipt_json", &answer.receipt_json).map_err(conversion)?;
     Ok(Some(ReceiptWithBlock {
-        receipt: rpc_receipt(transaction, receipt, Finality::PreConfirmed)?,
+        receipt: rpc_receipt(&transaction, &receipt, Finality::PreConfirmed)?,
         block_hash: None,
-        block_number: open.header.block_number,
+        block_number: status.block_number.ok_or(MISSING)?,
     }))
 }
 
-/// No message has ever come from L1: the chain does not settle yet, so no L1 transaction has sent any.
+/// No message has ever come from L1: this chain takes none, so no L1 transaction has sent any.
 pub async fn messages_status(
     _: Arc<Gateway>,
     mut arguments: Arguments,

@@ -41,6 +41,9 @@ fn codes_and_messages_are_those_of_the_specification() {
         RpcError::UnsupportedTransactionVersion,
         RpcError::UnsupportedContractClassVersion,
         RpcError::Unexpected(text()),
+        RpcError::MalformedTransaction(text()),
+        RpcError::MempoolFull,
+        RpcError::SequencerUnavailable,
         RpcError::ReplacementTransactionUnderpriced,
         RpcError::FeeBelowMinimum,
         RpcError::InvalidProof,
@@ -52,6 +55,20 @@ fn codes_and_messages_are_those_of_the_specification() {
     let specified: BTreeMap<i64, String> =
         SPEC.methods().iter().flat_map(|method| SPEC.errors(method.name)).collect();
     assert_eq!(ours, specified);
+}
+
+/// What the specification has one code for says in its data what it is.
+#[test]
+fn errors_without_a_code_of_their_own_are_told_apart_by_their_data() {
+    let reason = || "because".to_owned();
+    for (error, data) in [
+        (RpcError::Unexpected(reason()), "because"),
+        (RpcError::MalformedTransaction(reason()), "because"),
+        (RpcError::MempoolFull, "the mempool is full, try again later"),
+        (RpcError::SequencerUnavailable, "the sequencer cannot be reached, try again later"),
+    ] {
+        assert_eq!((error.code(), error.data()), (63, Some(data.into())));
+    }
 }
 
 /// A nested failure is the specification's structure, inside out.

@@ -1,17 +1,23 @@
 //! `sidereal.gateway.v1` as a client sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sidereal_gateway::GatewayConfig;
 use sidereal_proto::gateway::gateway_service_client::GatewayServiceClient;
 use sidereal_proto::gateway::{
     GetBlockRequest, GetTransactionStatusRequest, GetTransactionStatusResponse,
     SubmitTransactionRequest, WatchBlocksRequest, WatchFinalityRequest,
     WatchTransactionStatusRequest, get_block_request,
 };
+use sidereal_proto::sequencer::SubmitError;
 use sidereal_proto::types::{FinalityStatus, TransactionStatus};
 use sidereal_proto::{felt as wire_felt, transaction as wire};
 use starknet_api::block::BlockNumber;
 use starknet_api::state::ThinStateDiff;
+use starknet_api::transaction::fields::Calldata;
+use starknet_api::transaction::{InvokeTransaction, Transaction};
+use tokio::sync::Barrier;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
@@ -100,8 +106,10 @@ async fn statuses_are_followed_to_the_end() {
     let statuses = seen(&mut streams).await;
     assert!(statuses.iter().all(|status| finality(status) == Some(Received)), "{statuses:?}");
     stack.open_block(0x3001);
-    let statuses = seen(&mut streams).await;
-    assert!(statuses.iter().all(|status| finality(status) == Some(PreConfirmed)), "{statuses:?}");
+    for status in seen(&mut streams).await {
+        assert_eq!(finality(&status), Some(PreConfirmed));
+        assert_eq!(status.unwrap().block_number, Some(3));
+    }
     assert_eq!(next(&mut streams.remove(0)).await, None);
     let roots = stack.store.head().await.unwrap().unwrap().state_roots;
     let receipts = vec![receipt(&transaction, vec![])];
@@ -175,4 +183,73 @@ async fn submission() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let refused = client.submit_transaction(request(None)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+    // More than a message may have, and nobody is asked.
+    let oversized = SubmitTransactionRequest {
+        transaction: None,
+        sierra_class_json: vec![b' '; GatewayConfig::default().grpc.max_message_bytes + 1],
+    };
+    let refused = client.submit_transaction(oversized).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange);
+    assert!(stack.sequencer.0.lock().unwrap().submitted.is_empty());
+}
+
+/// What JSON-RPC has one code for is told apart: what can never be taken, what the state refuses, and what may be taken
+/// later.
+#[tokio::test]
+async fn refusals_without_a_code_of_their_own_are_told_apart() {
+    let request = |calldata: usize| {
+        let mut stored = invoke(1, 3);
+        if let Transaction::Invoke(InvokeTransaction::V3(fields)) = &mut stored.transaction {
+            fields.calldata = Calldata(Arc::new(vec![felt(7); calldata]));
+        }
+        let transaction = wire::to_wire_unhashed(&stored.transaction).unwrap();
+        SubmitTransactionRequest { transaction: Some(transaction), sierra_class_json: Vec::new() }
+    };
+    let refused = async |stack: &Stack, request: SubmitTransactionRequest| {
+        let refused = client(stack).await.submit_transaction(request).await.unwrap_err();
+        assert_eq!(refused.metadata().get("starknet-error-code").unwrap(), "63");
+        refused.code()
+    };
+    let stack = Stack::start().await;
+    assert_eq!(refused(&stack, request(5_001)).await, Code::InvalidArgument);
+    for (refusal, code) in [
+        (SubmitError::Unspecified, Code::FailedPrecondition),
+        (SubmitError::MempoolFull, Code::ResourceExhausted),
+    ] {
+        stack.sequencer.0.lock().unwrap().refuse = Some(refusal);
+        assert_eq!(refused(&stack, request(2)).await, code);
+    }
+    let nobody = "http://127.0.0.1:1".to_owned();
+    let alone = Stack::with(|config| config.sequencer.url = nobody, None).await;
+    assert_eq!(refused(&alone, request(2)).await, Code::Unavailable);
+}
+
+/// Too many calls at once are refused, not queued.
+#[tokio::test]
+async fn calls_are_bounded() {
+    let stack = Stack::with(|config| config.limits.max_concurrent_calls = 1, None).await;
+    let gate = Arc::new(Barrier::new(2));
+    stack.sequencer.0.lock().unwrap().gate = Some(Arc::clone(&gate));
+    let mut client = client(&stack).await;
+    let mut other = client.clone();
+    let first =
+        tokio::spawn(async move { other.get_transaction_status(status_request(UNKNOWN)).await });
+    // From here to the next wait it is in progress.
+    gate.wait().await;
+    let latest = GetBlockRequest { block: None, with_transactions: false };
+    let refused = client.get_block(latest.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    gate.wait().await;
+    assert_eq!(first.await.unwrap().unwrap_err().code(), Code::NotFound);
+    client.get_block(latest).await.unwrap();
+}
+
+/// A call whose answer does not come ends, and says why.
+#[tokio::test]
+async fn calls_take_a_bounded_time() {
+    let stack = Stack::with(|config| config.limits.request_timeout_ms = 200, None).await;
+    stack.sequencer.0.lock().unwrap().gate = Some(Arc::new(Barrier::new(2)));
+    let mut client = client(&stack).await;
+    let late = client.get_transaction_status(status_request(UNKNOWN)).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
 }

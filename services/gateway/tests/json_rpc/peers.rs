@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +14,7 @@ use sidereal_execution::engine::opening_changes;
 use sidereal_execution::query::{QueryError, SimulatedTransaction};
 use sidereal_execution::trace::{TransactionTrace, TransactionTraceEntry};
 use sidereal_execution::transaction::BlockTransaction;
+use sidereal_object_store::ObjectKey;
 use sidereal_proto::executor::executor_service_server::{ExecutorService, ExecutorServiceServer};
 use sidereal_proto::executor::{
     CallRequest, CallResponse, ExecuteBlockRequest, ExecuteBlockResponse, SimulateRequest,
@@ -32,8 +34,10 @@ use sidereal_proto::types::{ExecutionStatus, FinalityStatus, TransactionStatus};
 use sidereal_proto::{felt as wire_felt, payload, transaction as wire};
 use starknet_api::core::ChainId;
 use starknet_api::state::ThinStateDiff;
+use starknet_api::transaction::Transaction;
 use starknet_types_core::felt::Felt;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -45,12 +49,18 @@ pub struct SequencerState {
     pub changes: ThinStateDiff,
     /// The block that is being filled while `open` is committed.
     pub filling: Option<(BlockEnvironment, ThinStateDiff)>,
+    /// What is in `filling`.
+    pub filled: Vec<(StoredTransaction, StoredReceipt)>,
     pub waiting: Vec<StoredTransaction>,
     pub rejected: HashMap<Felt, String>,
     /// What the next submission is refused with.
     pub refuse: Option<SubmitError>,
     pub submitted: Vec<BlockTransaction>,
     pub pending_nonce: Felt,
+    /// Where a question about a status waits for the test: once when it comes, once before it is answered.
+    pub gate: Option<Arc<Barrier>>,
+    /// The folder of the object store.
+    pub objects: PathBuf,
 }
 
 impl SequencerState {
@@ -59,6 +69,18 @@ impl SequencerState {
         let environment = crate::stack::environment(3);
         let opening = opening_changes(&environment);
         (environment, opening)
+    }
+
+    /// What is in the open blocks, with the numbers of the blocks.
+    fn executed(&self) -> Vec<(u64, &(StoredTransaction, StoredReceipt))> {
+        let mut executed = Vec::new();
+        if let Some((block, included)) = &self.open {
+            executed.extend(included.iter().map(|one| (block.number.0, one)));
+        }
+        if let Some((block, _)) = &self.filling {
+            executed.extend(self.filled.iter().map(|one| (block.number.0, one)));
+        }
+        executed
     }
 }
 
@@ -78,6 +100,29 @@ fn in_pool(
             ..TransactionStatus::default()
         }),
         transaction: Some(wire::to_wire(&transaction.hash, &transaction.transaction).unwrap()),
+        ..GetTransactionStatusResponse::default()
+    }
+}
+
+fn wire_block(
+    environment: &BlockEnvironment,
+    included: &[(StoredTransaction, StoredReceipt)],
+    changes: &ThinStateDiff,
+) -> get_pre_confirmed_block_response::Block {
+    get_pre_confirmed_block_response::Block {
+        number: environment.number.0,
+        timestamp: environment.timestamp.0,
+        sequencer_address: wire_felt::felt_bytes(environment.sequencer_address.0.key()),
+        environment_json: payload::encode("environment_json", environment).unwrap(),
+        transactions: included
+            .iter()
+            .map(|(item, _)| wire::to_wire(&item.hash, &item.transaction).unwrap())
+            .collect(),
+        receipts_json: included
+            .iter()
+            .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
+            .collect(),
+        state_diff_json: payload::encode("state_diff_json", changes).unwrap(),
     }
 }
 
@@ -94,12 +139,24 @@ impl SequencerService for Sequencer {
             status.metadata_mut().insert("sidereal-submit-error", name);
             return Err(status);
         }
-        let received = wire::from_wire(request.into_inner().transaction.unwrap())?;
+        let SubmitTransactionRequest { transaction, class } = request.into_inner();
+        let received = wire::from_wire(transaction.unwrap())?;
         // Gateways leave the hash to the sequencer.
         assert_eq!(received.claimed_hash, None);
         let chain_id = ChainId::from(crate::chain::CHAIN.to_owned());
         let submitted = BlockTransaction::new(received.transaction, &chain_id).unwrap();
         let transaction_hash = wire_felt::felt_bytes(&submitted.hash.0);
+        if let (Some(class), Transaction::Declare(declare)) = (class, &submitted.transaction) {
+            let class_hash = declare.class_hash().0;
+            for (key, json) in [
+                (ObjectKey::sierra_class(class_hash), class.sierra_json_zstd),
+                (ObjectKey::casm_class(class_hash), class.casm_json_zstd),
+            ] {
+                let path = state.objects.join(key.as_str());
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, json).unwrap();
+            }
+        }
         state.submitted.push(submitted);
         Ok(Response::new(SubmitTransactionResponse { transaction_hash }))
     }
@@ -108,11 +165,25 @@ impl SequencerService for Sequencer {
         &self,
         request: Request<GetTransactionStatusRequest>,
     ) -> Result<Response<GetTransactionStatusResponse>, Status> {
-        let hash = wire_felt::felt("transaction_hash", &request.into_inner().transaction_hash)?;
+        let request = request.into_inner();
+        let hash = wire_felt::felt("transaction_hash", &request.transaction_hash)?;
+        let gate = self.0.lock().unwrap().gate.clone();
+        if let Some(gate) = gate {
+            gate.wait().await;
+            gate.wait().await;
+        }
         let state = self.0.lock().unwrap();
-        let open = state.open.iter().flat_map(|(_, included)| included);
-        if let Some((found, _)) = open.into_iter().find(|(item, _)| item.hash.0 == hash) {
-            let answer = in_pool(found, FinalityStatus::PreConfirmed, ExecutionStatus::Succeeded);
+        let executed = state.executed();
+        let found = executed.into_iter().find(|(_, (item, _))| item.hash.0 == hash);
+        if let Some((block, (found, receipt))) = found {
+            let mut answer =
+                in_pool(found, FinalityStatus::PreConfirmed, ExecutionStatus::Succeeded);
+            if let Some(status) = &mut answer.status {
+                status.block_number = Some(block);
+            }
+            if request.with_receipt {
+                answer.receipt_json = payload::encode("receipt_json", receipt).unwrap();
+            }
             return Ok(Response::new(answer));
         }
         if let Some(found) = state.waiting.iter().find(|item| item.hash.0 == hash) {
@@ -125,8 +196,11 @@ impl SequencerService for Sequencer {
                 failure_reason: reason.clone(),
                 ..TransactionStatus::default()
             };
-            let answer = GetTransactionStatusResponse { status: Some(status), transaction: None };
-            return Ok(Response::new(answer));
+            let status = Some(status);
+            return Ok(Response::new(GetTransactionStatusResponse {
+                status,
+                ..Default::default()
+            }));
         }
         Err(Status::not_found("unknown"))
     }
@@ -141,22 +215,10 @@ impl SequencerService for Sequencer {
             Some((environment, included)) => (environment, included.as_slice(), &state.changes),
             None => (&to_come.0, [].as_slice(), &to_come.1),
         };
-        let block = get_pre_confirmed_block_response::Block {
-            number: environment.number.0,
-            timestamp: environment.timestamp.0,
-            sequencer_address: wire_felt::felt_bytes(environment.sequencer_address.0.key()),
-            environment_json: payload::encode("environment_json", environment).unwrap(),
-            transactions: included
-                .iter()
-                .map(|(item, _)| wire::to_wire(&item.hash, &item.transaction).unwrap())
-                .collect(),
-            receipts_json: included
-                .iter()
-                .map(|(_, receipt)| payload::encode("receipts_json", receipt).unwrap())
-                .collect(),
-            state_diff_json: payload::encode("state_diff_json", changes).unwrap(),
-        };
-        Ok(Response::new(GetPreConfirmedBlockResponse { block: Some(block) }))
+        let block = Some(wire_block(environment, included, changes));
+        let filling = state.filling.iter();
+        let later = filling.map(|(block, changes)| wire_block(block, &state.filled, changes));
+        Ok(Response::new(GetPreConfirmedBlockResponse { block, later: later.collect() }))
     }
 
     async fn get_pre_confirmed_state(

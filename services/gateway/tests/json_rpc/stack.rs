@@ -60,6 +60,7 @@ impl Stack {
         let folder = TempDir::new().unwrap();
         let store = chain::write(folder.path(), class).await;
         let (sequencer, executor) = (Sequencer::default(), Executor::default());
+        sequencer.0.lock().unwrap().objects = folder.path().join("objects");
         let peers = peers::serve(sequencer.clone(), executor.clone()).await;
         let mut config = GatewayConfig { admin: AdminConfig::off(), ..GatewayConfig::default() };
         config.rpc.listen.set_port(0);

@@ -147,9 +147,9 @@ async fn a_deploy_account_answers_its_address() {
     assert_eq!(Felt::from_hex(DEPLOY_ADDRESS).unwrap(), *deployed().0.key());
 }
 
-/// A declared class is in the object store when the sequencer hears of it, and is read back as it was sent.
+/// A declared class goes along to the sequencer, which stores it, and is read back as it was sent.
 #[tokio::test]
-async fn a_declared_class_is_stored_and_served() {
+async fn a_declared_class_is_sent_along_and_served() {
     let hashes = counter_hashes();
     let stack = Stack::with(|_| (), Some(hashes)).await;
     let result = stack.result(DECLARE_METHOD, json!([declare_transaction()])).await;
@@ -207,7 +207,9 @@ async fn classes_that_are_refused() {
     assert_eq!(declare(class(json!({"sierra_program": null}))).await, -32602);
     assert_eq!(declare(json!({"contract_class": 7})).await, -32602);
     assert!(stack.sequencer.0.lock().unwrap().submitted.is_empty());
-    // Nothing of a refused class was stored.
+    // Nothing of a refused class was stored; nor of one that the sequencer refuses.
+    stack.sequencer.0.lock().unwrap().refuse = Some(SubmitError::ValidationFailure);
+    assert_eq!(declare(json!({})).await, 55);
     let objects = stack.folder.path().join("objects");
     let stored = std::fs::read_dir(objects.join("classes/casm")).map_or(0, Iterator::count);
     assert_eq!(stored, 0);
@@ -357,7 +359,7 @@ async fn estimates_and_simulations() {
     assert_eq!(request.transactions[0].hash, query_hash.to_bytes_be());
 
     // The class goes along, and is nowhere else; once it is declared, executors find it.
-    let hash = |class: &sidereal_proto::executor::DeclaredClass| {
+    let hash = |class: &sidereal_proto::types::DeclaredClass| {
         let sierra = zstd::decode_all(class.sierra_json_zstd.as_slice()).unwrap();
         let casm = zstd::decode_all(class.casm_json_zstd.as_slice()).unwrap();
         DeclaredClass::from_json(&sierra, &casm).unwrap().class_hash()

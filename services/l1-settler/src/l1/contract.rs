@@ -1,13 +1,14 @@
 //! What the rollup's contract says of itself beyond its state: for those who verify it.
 
 use alloy::eips::{BlockId, BlockNumberOrTag};
-use alloy::primitives::{Address, B256, Bytes, TxKind, U256, address};
+use alloy::primitives::{Address, B256, Bytes, TxKind, U64, U256, address};
 use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionRequest};
 use alloy::sol_types::SolEvent;
+use serde::Deserialize;
 use sidereal_os_aggregator::claims::CircuitRoots;
 use sidereal_settlement::deployment::{
     Genesis, PinnedHashes, Roles, VerifierKey, circuit_verifier, circuit_verifier_parts,
-    rollup_core,
+    rollup_core, rollup_core_arguments,
 };
 use sidereal_settlement::{CircuitVerifier, RollupCore, u256_to_felt};
 use starknet_types_core::felt::Felt;
@@ -28,6 +29,20 @@ pub struct InForce {
     pub log_index: u64,
     /// What is pinned.
     pub system: RollupCore::ProofSystem,
+}
+
+/// A block, as far as creations of contracts are concerned.
+#[derive(Debug, Deserialize)]
+struct CreatingBlock {
+    transactions: Vec<CreatingTransaction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CreatingTransaction {
+    from: Address,
+    to: Option<Address>,
+    nonce: U64,
+    input: Bytes,
 }
 
 /// What a deployment chooses, and the contract's code holds for good.
@@ -105,6 +120,49 @@ impl L1 {
         at: B256,
     ) -> Result<RollupCore::ProofSystem, L1Error> {
         self.read(contract, at, &RollupCore::proofSystemCall {}).await
+    }
+
+    /// The state that the contract began with, if a transaction of the block `at` created it by the code that this build
+    /// deploys, which then is where everything in its storage comes from: code that only returns the same code could leave
+    /// anything there.
+    ///
+    /// # Errors
+    /// Also when there is no such block.
+    pub async fn created_by_us(
+        &self,
+        contract: Address,
+        at: u64,
+    ) -> Result<Option<Genesis>, L1Error> {
+        const OPERATION: &str = "ask for the transactions of a block";
+        let at = BlockNumberOrTag::Number(at);
+        let block: Option<CreatingBlock> =
+            self.ask(OPERATION, "eth_getBlockByNumber", (at, true)).await?;
+        let block = block.ok_or_else(|| L1Error::malformed(OPERATION, "there is none"))?;
+        let creating = block.transactions.iter().find(|transaction| {
+            transaction.to.is_none() && transaction.from.create(transaction.nonce.to()) == contract
+        });
+        let arguments = creating.and_then(|creating| rollup_core_arguments(&creating.input));
+        Ok(arguments.and_then(|arguments| {
+            Some(Genesis {
+                root: u256_to_felt(&arguments.genesis.root)?,
+                block_number: arguments.genesis.blockNumber,
+                block_hash: u256_to_felt(&arguments.genesis.blockHash)?,
+            })
+        }))
+    }
+
+    /// From when on a proof system that was announced may be put in force, in seconds since the Unix epoch; none if none
+    /// waits after the block `at`.
+    ///
+    /// # Errors
+    /// Also when there is no such contract.
+    pub async fn pending_upgrade(
+        &self,
+        contract: Address,
+        at: B256,
+    ) -> Result<Option<u64>, L1Error> {
+        let pending = self.read(contract, at, &RollupCore::pendingUpgradeCall {}).await?;
+        Ok((!pending.id.is_zero()).then(|| pending.notBefore.saturating_to()))
     }
 
     /// The delays, if the contract's code after the block `at` is the one that this build deploys: they are read from

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use sidereal_aggregation::{Blocks, Step};
 use sidereal_block_prover::MAX_ENCODED_BYTES;
 
+use crate::http;
+
 use super::{BadProofsUrl, Proofs, ReadError, batch_of, block_of, blocks};
 
 pub(super) struct HttpProofs {
@@ -44,26 +46,17 @@ impl HttpProofs {
 
     /// None when the store says that there is no such thing. Who is none has other words for it.
     async fn get(&self, what: &str, path: [&str; 3]) -> Result<Option<Vec<u8>>, ReadError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path.into_iter().filter(|part| !part.is_empty()));
-        }
+        let url = http::below(&self.base, path.into_iter().filter(|part| !part.is_empty()));
         let unreachable =
             |error: reqwest::Error| call(what)(HttpError::Unreachable(error.without_url()));
-        let mut response = self.http.get(url).send().await.map_err(unreachable)?;
+        let response = self.http.get(url).send().await.map_err(unreachable)?;
         match response.status() {
             status if status.is_success() => {}
             reqwest::StatusCode::NOT_FOUND if is_json(&response) => return Ok(None),
             status => return Err(call(what)(HttpError::Status(status.as_u16()))),
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if bytes.len() + chunk.len() > MAX_ENCODED_BYTES {
-                return Err(ReadError::TooLarge { what: what.to_owned() });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(Some(bytes))
+        let bytes = http::body(response, MAX_ENCODED_BYTES).await.map_err(unreachable)?;
+        bytes.map(Some).ok_or_else(|| ReadError::TooLarge { what: what.to_owned() })
     }
 }
 

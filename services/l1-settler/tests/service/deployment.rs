@@ -1,9 +1,10 @@
 //! The contracts of a deployment get to L1 as they are.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256, Bytes, TxKind};
+use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
 use anyhow::Context as _;
 use sidereal_l1_settler::{Deployer, Deployment, L1, Verifier};
 use sidereal_os_aggregator::AGGREGATOR_BLAKE_HASH;
@@ -74,11 +75,52 @@ async fn verifier_and_rollup_are_deployed() -> anyhow::Result<()> {
         (5, genesis.block_hash, genesis.root)
     );
 
+    let created = l1.created_by_us(deployed.rollup_core, deployed.block).await?;
+    assert_eq!(created, Some(genesis));
+    assert_eq!(l1.pending_upgrade(deployed.rollup_core, head.hash).await?, None);
+
     // A verifier that is none is refused by the constructor, before anything is paid.
     let nowhere = Deployment { verifier: Verifier::At(Address::repeat_byte(0xee)), ..deployment };
     let error = deployer.deploy(&nowhere).await.unwrap_err();
     let text = sidereal_service::error_chain(&error);
     assert!(text.contains("VerifierWithoutCode"), "{text}");
     assert_eq!(l1.head().await?, head);
+
+    // The very same code, put there by other code than the release's, which could have written any state first.
+    let (copy, block) = copy(&anvil, deployed.rollup_core, account.address()).await?;
+    let code =
+        async |contract: Address| anvil.ask::<_, Bytes>("eth_getCode", (contract, "latest")).await;
+    assert_eq!(code(copy).await?, code(deployed.rollup_core).await?);
+    assert_eq!(l1.created_by_us(copy, block).await?, None);
     Ok(())
+}
+
+/// Creates a contract with the code of another one, by code that does nothing else; returns it and its block.
+async fn copy(anvil: &Anvil, of: Address, from: Address) -> anyhow::Result<(Address, u64)> {
+    let code: Bytes = anvil.ask("eth_getCode", (of, "latest")).await?;
+    let [.., high, low] = code.len().to_be_bytes();
+    // PUSH2 length, DUP1, PUSH1 10 (where the code begins), RETURNDATASIZE (0), CODECOPY, RETURNDATASIZE, RETURN.
+    let mut creation = vec![0x61, high, low, 0x80, 0x60, 0x0a, 0x3d, 0x39, 0x3d, 0xf3];
+    creation.extend_from_slice(&code);
+    let request = TransactionRequest {
+        from: Some(from),
+        to: Some(TxKind::Create),
+        input: TransactionInput::new(creation.into()),
+        gas: Some(8_000_000),
+        ..Default::default()
+    };
+    let hash: B256 = anvil.ask("eth_sendTransaction", (request,)).await?;
+    let sent = Instant::now();
+    // Anvil answers before the block is made.
+    let receipt = loop {
+        let receipt: Option<TransactionReceipt> =
+            anvil.ask("eth_getTransactionReceipt", (hash,)).await?;
+        if let Some(receipt) = receipt {
+            break receipt;
+        }
+        anyhow::ensure!(sent.elapsed() < Duration::from_secs(60), "it is in no block");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let block = receipt.block_number.context("it is in no block")?;
+    Ok((receipt.contract_address.context("it created nothing")?, block))
 }

@@ -14,10 +14,10 @@ use sidereal_os_aggregator::claims::{
 use sidereal_os_aggregator::{AGGREGATOR_BLAKE_HASH, AggregatorInput, JoinError, Tree, aggregate};
 use sidereal_service::{Classified, ErrorClass, error_chain};
 use starknet_types_core::felt::Felt;
-use tokio::sync::Semaphore;
 
 use crate::index::{IndexError, ProofIndex, StoredStep};
 use crate::intake::now_s;
+use crate::verifications::Verifications;
 
 /// Why the proof of a step was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +98,6 @@ pub enum StepIntakeError {
         #[source]
         source: IndexError,
     },
-    #[error("the proof store is ending")]
-    Ending,
 }
 
 impl Classified for StepIntakeError {
@@ -119,7 +117,7 @@ impl Classified for StepIntakeError {
             Self::Join { .. } | Self::Damaged { .. } | Self::CutOff { .. } | Self::Key { .. } => {
                 ErrorClass::Internal
             }
-            Self::Index { .. } | Self::Ending => ErrorClass::Unavailable,
+            Self::Index { .. } => ErrorClass::Unavailable,
             Self::ObjectStore { source, .. } => source.class(),
         }
     }
@@ -159,8 +157,7 @@ enum Expected {
 pub struct StepIntake {
     pub objects: Arc<dyn ObjectStore>,
     pub index: ProofIndex,
-    /// Bounds the verifications that run at the same time.
-    pub verifications: Arc<Semaphore>,
+    pub verifications: Verifications,
     /// Verification key of the last circuit.
     pub last_key: VerificationKey,
 }
@@ -181,12 +178,10 @@ impl StepIntake {
         }
         let index_failed = |source| StepIntakeError::Index { step, source };
         let expected = self.expected(step).await?;
-        let permit = self.verifications.acquire().await.map_err(|_| StepIntakeError::Ending)?;
         let (proof, key) = (bytes.clone(), self.last_key.clone());
-        let claim = tokio::task::spawn_blocking(move || verify(step, &proof, expected, &key))
-            .await
-            .map_err(|source| StepIntakeError::CutOff { step, source })??;
-        drop(permit);
+        let verification = move || verify(step, &proof, expected, &key);
+        let verified = self.verifications.run(verification).await;
+        let claim = verified.map_err(|source| StepIntakeError::CutOff { step, source })??;
 
         if let Some(stored) = self.index.step(step).await.map_err(index_failed)? {
             return Ok((stored, false));
@@ -385,7 +380,7 @@ mod tests {
             let intake = StepIntake {
                 objects: Arc::new(objects.unwrap()),
                 index,
-                verifications: Arc::new(Semaphore::new(1)),
+                verifications: Verifications::new(1),
                 last_key: VerificationKey::ETHEREUM,
             };
             Self { intake, _folder: folder }

@@ -10,8 +10,8 @@ use sidereal_bus::{Bus, BusError, Enqueued, Headers, NewJob};
 use sidereal_os_aggregator::{AggregatorLoad, MAX_BLOBS};
 use sidereal_proto::AGGREGATION_QUEUE;
 use sidereal_proto::events::{self, proof_job};
-use sidereal_service::telemetry::inject_headers;
 use sidereal_service::{Pass, Reconciler, Shutdown, Waker};
+use sidereal_starknet_os::BLOB_LENGTH;
 
 use crate::index::{IndexError, ProofIndex, StoredBatch, StoredProof};
 use crate::intake::now_s;
@@ -19,8 +19,6 @@ use crate::watch::Watch;
 
 /// Batches whose steps are planned at the same time: later ones wait, so that the first ones are settled first.
 const OPEN_BATCHES: u32 = 4;
-/// Felts of a blob (EIP-4844).
-const BLOB_FELTS: u64 = 4_096;
 /// Felts of messages to L1 in a batch: some 800 are what a transaction of Ethereum has gas for, besides the proof. A block
 /// holds no more (`BlockLimits::message_segment_length`).
 const MAX_MESSAGE_FELTS: u64 = 800;
@@ -30,7 +28,7 @@ pub(crate) const FIRST_BLOCK: u64 = 1;
 /// When a batch is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Fewer blocks are not aggregated.
+    /// Fewer blocks are not aggregated, unless the next one does not fit beside them.
     pub min_blocks: u64,
     /// More blocks are not aggregated together.
     pub max_blocks: u64,
@@ -44,7 +42,7 @@ impl Policy {
     /// How many of these blocks, which follow each other, make a batch now; 0: none.
     fn batch(&self, proofs: &[StoredProof], now_s: u64) -> usize {
         let Some(first) = proofs.first() else { return 0 };
-        let max_felts = BLOB_FELTS * self.max_blobs.min(MAX_BLOBS as u64);
+        let max_felts = BLOB_LENGTH as u64 * self.max_blobs.min(MAX_BLOBS as u64);
         let mut load = AggregatorLoad::base();
         let mut felts = 0_u64;
         let mut message_felts = 0_u64;
@@ -150,13 +148,12 @@ impl AggregationPlanner {
     async fn plan(&self, step: Step, inputs: Vec<String>) -> Result<(), AggregationPlannerError> {
         let work = events::AggregateStep { step: step.to_string(), inputs };
         let payload = events::ProofJob { work: Some(proof_job::Work::Step(work)) };
-        let mut headers = Headers::new();
-        inject_headers(&mut headers);
         let job = NewJob {
             queue: AGGREGATION_QUEUE.to_owned(),
             job_id: step.to_string(),
             payload: payload.encode_to_vec().into(),
-            headers,
+            // Over many blocks, so of no block's trace.
+            headers: Headers::new(),
         };
         let enqueued = self.bus.enqueue(job).await;
         let enqueued =
@@ -179,10 +176,14 @@ impl AggregationPlanner {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use sidereal_bus::{BusConfig, JobFilter, JobState, Lease};
     use starknet_types_core::felt::Felt;
 
     use super::*;
-    use crate::index::AggregatedBlock;
+    use crate::config::DatabaseConfig;
+    use crate::index::{AggregatedBlock, StoredStep};
 
     fn proofs(count: u64, data_felts: u64) -> Vec<StoredProof> {
         (1..=count)
@@ -232,5 +233,94 @@ mod tests {
         assert_eq!(policy.batch(&talkative, 0), 2, "800 felts of messages are settled at once");
         let wide = Policy { max_blobs: 6, ..policy };
         assert_eq!(wide.batch(&proofs(9, 3_000), 0), 4, "13,400 felts fill a proof");
+    }
+
+    fn stored(step: Step) -> StoredStep {
+        StoredStep {
+            step,
+            claim: String::new(),
+            digest: String::new(),
+            size_bytes: 1,
+            key: format!("steps/{step}"),
+            stored_at: 1,
+            worker: String::new(),
+            cairo_steps: 0,
+            total_ms: 1,
+            prove_ms: 1,
+            peak_memory_bytes: 1,
+        }
+    }
+
+    /// Pins down that a step is planned once what it takes is there, and never again when it is done; and that one which
+    /// failed for good holds back only what takes it, and is repeated alone.
+    #[tokio::test]
+    async fn only_the_step_that_failed_is_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let url = format!("sqlite://{}", file("proofs.db"));
+        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        let url = format!("sqlite:{}", file("bus.db"));
+        let bus = sidereal_bus::open(&BusConfig { url, ..BusConfig::default() }).await.unwrap();
+        for proof in proofs(2, 10) {
+            let key = format!("proofs/{}", proof.block_number);
+            index.insert(&StoredProof { key, ..proof }).await.unwrap();
+        }
+        let planner = AggregationPlanner {
+            index: index.clone(),
+            bus: bus.clone(),
+            watch: Arc::new(Watch::new(bus.clone(), index.clone())),
+            policy: Policy { min_blocks: 2, max_blocks: 2, max_blobs: 1, max_wait: Duration::ZERO },
+        };
+        let waiting = async || {
+            planner.pass().await.unwrap();
+            let jobs = bus.list(AGGREGATION_QUEUE, JobFilter::default()).await.unwrap();
+            let jobs = jobs.into_iter().filter(|job| matches!(job.state, JobState::Waiting { .. }));
+            jobs.map(|job| job.job_id).collect::<BTreeSet<_>>()
+        };
+        let take = async || {
+            let pulled = bus.pull(AGGREGATION_QUEUE, Duration::from_secs(5)).await.unwrap();
+            let lease = pulled.unwrap();
+            let step: Step = lease.job().job_id.parse().unwrap();
+            (step, lease)
+        };
+        let finish = async |step: Step, lease: Lease| {
+            assert!(index.insert_step(&stored(step)).await.unwrap());
+            lease.ack().await.unwrap();
+        };
+        let names = |steps: &[Step]| steps.iter().map(Step::to_string).collect::<BTreeSet<_>>();
+
+        let both = Blocks::new(1, 2).unwrap();
+        let leaves = [Step::Program(both), Step::Wrap(1), Step::Wrap(2)];
+        assert_eq!(waiting().await, names(&leaves));
+        assert_eq!(waiting().await, names(&leaves), "a second look plans nothing new");
+        for _ in leaves {
+            let (step, lease) = take().await;
+            if step == Step::Wrap(2) {
+                lease.fail("out of memory").await.unwrap();
+            } else {
+                finish(step, lease).await;
+            }
+        }
+        assert_eq!(waiting().await, names(&[Step::WrapProgram(both)]), "it does not take wrap-2");
+        let (step, lease) = take().await;
+        finish(step, lease).await;
+        assert!(waiting().await.is_empty(), "everything else takes wrap-2");
+
+        bus.requeue(AGGREGATION_QUEUE, &Step::Wrap(2).to_string()).await.unwrap();
+        let rest = [
+            Step::Wrap(2),
+            Step::Merge(both),
+            Step::Top(both),
+            Step::Shrink(both),
+            Step::Compact(both),
+            Step::Last(both),
+        ];
+        for expected in rest {
+            assert_eq!(waiting().await, names(&[expected]));
+            let (step, lease) = take().await;
+            finish(step, lease).await;
+        }
+        assert!(waiting().await.is_empty());
+        assert_eq!(index.open_batches(OPEN_BATCHES).await.unwrap(), []);
     }
 }

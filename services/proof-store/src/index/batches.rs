@@ -247,10 +247,9 @@ fn stored_step((name, json): StepRow) -> Result<StoredStep, IndexError> {
 
 #[cfg(test)]
 mod tests {
-    use sidereal_chain_store::test_support::PostgresServer;
-
     use super::*;
     use crate::config::DatabaseConfig;
+    use crate::index::tests::on_both;
 
     fn step(name: &str) -> StoredStep {
         StoredStep {
@@ -275,9 +274,11 @@ mod tests {
     /// Pins down that batches follow each other, whoever plans them, and that one is open until its last proof is there.
     #[tokio::test]
     async fn batches_follow_each_other_and_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
-        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        on_both(2, plan_and_end).await;
+    }
+
+    async fn plan_and_end(database: DatabaseConfig) {
+        let index = ProofIndex::open(&database).await.unwrap();
         assert_eq!(index.last_batch().await.unwrap(), None);
         // Each but the second and the last one begins elsewhere than where the one before has ended.
         for planned in
@@ -312,9 +313,11 @@ mod tests {
     /// Pins down that a batch is cut only in its middle, and that what was behind it can be planned anew.
     #[tokio::test]
     async fn a_batch_is_cut_where_l1_begins() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
-        let index = ProofIndex::open(&DatabaseConfig { url, connections: 2 }).await.unwrap();
+        on_both(2, cut).await;
+    }
+
+    async fn cut(database: DatabaseConfig) {
+        let index = ProofIndex::open(&database).await.unwrap();
         for planned in [batch(1, 4), batch(5, 8), batch(9, 12), batch(13, 13)] {
             index.insert_batch(&planned).await.unwrap();
         }
@@ -335,12 +338,7 @@ mod tests {
     /// Pins down that planners and cuts at the same time leave no block out and none in two batches.
     #[tokio::test(flavor = "multi_thread")]
     async fn batches_stay_without_gaps_whoever_changes_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = format!("sqlite://{}", folder.path().join("proofs.db").display());
-        let server = PostgresServer::shared().unwrap();
-        for url in [file, server.create_database().await.unwrap()] {
-            plan_and_cut(DatabaseConfig { url, connections: 6 }).await;
-        }
+        on_both(6, plan_and_cut).await;
     }
 
     async fn plan_and_cut(database: DatabaseConfig) {

@@ -216,7 +216,19 @@ fn failed(operation: &'static str) -> impl Fn(sqlx::Error) -> IndexError {
 
 #[cfg(test)]
 mod tests {
+    use sidereal_chain_store::test_support::PostgresServer;
+
     use super::*;
+
+    /// Runs a test over an empty database of either kind.
+    pub(super) async fn on_both(connections: u32, test: impl AsyncFn(DatabaseConfig)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("sqlite://{}", folder.path().join("proofs.db").display());
+        let server = PostgresServer::shared().unwrap();
+        for url in [file, server.create_database().await.unwrap()] {
+            test(DatabaseConfig { url, connections }).await;
+        }
+    }
 
     fn proof(block_number: u64) -> StoredProof {
         StoredProof {
@@ -244,9 +256,10 @@ mod tests {
     /// Pins down that entries survive a restart, that the first of two stays, and the order of lists.
     #[tokio::test]
     async fn entries_are_kept_and_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("proofs.db").display());
-        let config = DatabaseConfig { url, connections: 2 };
+        on_both(2, keep_and_find).await;
+    }
+
+    async fn keep_and_find(config: DatabaseConfig) {
         let index = ProofIndex::open(&config).await.unwrap();
         for block in [3, 1, 2] {
             assert!(index.insert(&proof(block)).await.unwrap());

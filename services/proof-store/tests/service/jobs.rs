@@ -198,7 +198,7 @@ async fn a_parked_job_whose_proof_comes_is_gone() {
     list_of(&service.client, JobState::Unspecified, &[]).await;
 }
 
-/// A list is of the first blocks that are in the state asked for, however many others there are; its length is bounded.
+/// A list is of the first blocks that are in the state asked for; its length is bounded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_are_of_the_first_blocks() {
     let world = World::new().await;

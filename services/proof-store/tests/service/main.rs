@@ -6,6 +6,7 @@
 mod access;
 mod jobs;
 mod proofs;
+mod readers;
 mod refusals;
 mod watch;
 mod world;

@@ -34,7 +34,9 @@ impl BlockProver {
         let witness = BlockWitness::decode(witness, self.limits)
             .map_err(|error| Refusal::permanent(&error))?;
         let proven = self.prover.prove(&witness, progress).map_err(|error| {
-            if error.is_permanent() {
+            if error.is_dispute() {
+                Refusal::disputed(&error)
+            } else if error.is_permanent() {
                 Refusal::permanent(&error)
             } else {
                 Refusal::retryable(&error)

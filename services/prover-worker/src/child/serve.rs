@@ -5,37 +5,46 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 
 use sidereal_block_prover::{ProgressSink, Stage};
+use sidereal_execution::outcome::shorten;
 use sidereal_service::error_chain;
 
-use super::{EVENT_MARK, Event, MAX_LINE_BYTES, Request, Work};
+use super::{EVENT_MARK, Event, MAX_LINE_BYTES, Request, Verdict, Work};
 use crate::saver::Figures;
 
 /// Cairo 0 and Sierra call trees recurse; a main thread's eight megabytes are too few for the deepest.
 const STACK_BYTES: usize = 256 << 20;
+
+/// Of a cause: each byte takes up to six in a line, and one that is longer than [`MAX_LINE_BYTES`] is no event.
+const MAX_CAUSE_BYTES: usize = MAX_LINE_BYTES / 8;
 
 /// Why there is no proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The error with its causes.
     pub cause: String,
-    /// Whether another try may succeed.
-    pub retryable: bool,
+    /// What follows from it.
+    pub verdict: Verdict,
 }
 
 impl Refusal {
     /// A failure that depends on the inputs alone.
     pub fn permanent(error: &dyn std::error::Error) -> Self {
-        Self { cause: error_chain(error), retryable: false }
+        Self { cause: error_chain(error), verdict: Verdict::GiveUp }
     }
 
     /// Inputs that do not fit what is to be made of them.
     pub fn wrong(what: &str) -> Self {
-        Self { cause: what.to_owned(), retryable: false }
+        Self { cause: what.to_owned(), verdict: Verdict::GiveUp }
     }
 
     /// A failure of this attempt.
     pub fn retryable(error: &dyn std::error::Error) -> Self {
-        Self { cause: error_chain(error), retryable: true }
+        Self { cause: error_chain(error), verdict: Verdict::Retry }
+    }
+
+    /// Another result than the block's.
+    pub fn disputed(error: &dyn std::error::Error) -> Self {
+        Self { cause: error_chain(error), verdict: Verdict::Disputed }
     }
 }
 
@@ -114,8 +123,10 @@ fn read_requests(requests: &mpsc::SyncSender<Request>) -> i32 {
 
 fn answer(prover: &mut impl ProofMaker, request: &Request) -> Event {
     let progress = |stage: Stage| tell(&Event::Stage { stage });
-    let failed =
-        |refusal: Refusal| Event::Failed { cause: refusal.cause, retryable: refusal.retryable };
+    let failed = |refusal: Refusal| Event::Failed {
+        cause: shorten(&refusal.cause, MAX_CAUSE_BYTES),
+        verdict: refusal.verdict,
+    };
     let inputs = request.inputs.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>();
     let inputs = match inputs {
         Ok(inputs) => inputs,

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use prost::Message as _;
 use sidereal_block_prover::Stage;
-use sidereal_bus::{Bus, BusConfig, JobFilter, JobState, NewJob};
+use sidereal_bus::{Bus, BusConfig, JobFilter, JobState, NewJob, Subscribe};
 use sidereal_object_store::{FileSystemStore, ObjectKey};
-use sidereal_proto::{AGGREGATION_QUEUE, PROVING_QUEUE};
+use sidereal_proto::events::BlockDisputed;
+use sidereal_proto::{AGGREGATION_QUEUE, BLOCK_DISPUTED_SUBJECT, PROVING_QUEUE};
+use sidereal_prover_worker::child::Verdict;
 use sidereal_prover_worker::{
-    BusPicker, ExecuteError, Executed, Executor, Figures, Lifeline, Outcome, ProveJob, Report,
-    Reporter, Runner, SaveError, Saver, Target, WorkerConfig,
+    BusDisputes, BusPicker, DisputeError, Disputes, ExecuteError, Executed, Executor, Figures,
+    Lifeline, Outcome, ProveJob, Report, Reporter, Runner, SaveError, Saver, Target, WorkerConfig,
 };
 use sidereal_service::Shutdown;
 use starknet_types_core::felt::Felt;
@@ -54,7 +57,7 @@ impl Executor for FakeProver {
             Ending::Refused => Err(ExecuteError::Failed {
                 stage: "replay",
                 cause: "the state diff differs".to_owned(),
-                retryable: false,
+                verdict: Verdict::Disputed,
             }),
             Ending::Never => std::future::pending().await,
         }
@@ -124,6 +127,7 @@ impl Scene {
             executor: prover.clone(),
             saver: store.clone(),
             reporter: store.clone(),
+            disputes: Arc::new(BusDisputes::new(bus.clone(), lifeline.clone())),
             lifeline,
             config,
         };
@@ -239,6 +243,8 @@ async fn a_killed_prover_is_retried_and_then_parked_with_its_cause() {
 #[tokio::test]
 async fn a_failed_block_does_not_hold_the_next_one_back() {
     let scene = Scene::new(Ending::Refused, |_, _| {}).await;
+    let subscribe = Subscribe::durable(BLOCK_DISPUTED_SUBJECT, "test");
+    let mut disputes = scene.bus.subscribe(subscribe).await.unwrap();
     let bad = scene.enqueue(1, true).await;
     assert_eq!(scene.work().await, Outcome::Parked);
     scene.enqueue(2, true).await;
@@ -246,8 +252,38 @@ async fn a_failed_block_does_not_hold_the_next_one_back() {
     let (state, cause) = scene.state(&bad).await.unwrap();
     assert_eq!(state, JobState::Parked);
     assert!(cause.unwrap().contains("the state diff differs"));
+    for number in [1, 2] {
+        let delivery = disputes.next().await.unwrap();
+        let told = BlockDisputed::decode(delivery.event.payload.clone()).unwrap();
+        assert_eq!(told.block_number, number);
+        assert!(told.cause.contains("the state diff differs"), "{}", told.cause);
+        delivery.ack().await.unwrap();
+    }
     let filter = JobFilter { parked_only: true, ..JobFilter::default() };
     assert_eq!(scene.bus.list(PROVING_QUEUE, filter).await.unwrap().len(), 2);
+}
+
+/// Nobody can be told of disputes.
+struct Deaf;
+
+#[async_trait]
+impl Disputes for Deaf {
+    async fn raise(&self, _: &ProveJob, _: &str) -> Result<(), DisputeError> {
+        Err(DisputeError::Lifeline)
+    }
+}
+
+#[tokio::test]
+async fn a_dispute_that_cannot_be_told_is_not_lost_with_its_job() {
+    let mut scene = Scene::new(Ending::Refused, |_, _| {}).await;
+    scene.runner.disputes = Arc::new(Deaf);
+    let job = scene.enqueue(1, true).await;
+    // More often than a job may fail.
+    for _ in 0..3 {
+        assert_eq!(scene.work().await, Outcome::Released);
+    }
+    let (state, _) = scene.state(&job).await.unwrap();
+    assert!(matches!(state, JobState::Waiting { .. }), "{state:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sidereal_block_prover::{MAX_ENCODED_BYTES, Stage};
-use sidereal_prover_worker::child::{EVENT_MARK, Event};
+use sidereal_prover_worker::child::{EVENT_MARK, Event, Verdict};
 use sidereal_prover_worker::{
     ChildExecutor, ChildProgram, ExecuteError, Executed, Executor, Figures, Target,
 };
@@ -129,7 +129,8 @@ async fn a_nice_program_that_is_missing_is_named_too() {
 
 #[tokio::test]
 async fn a_refusal_keeps_its_cause_and_its_kind() {
-    let failed = Event::Failed { cause: "state diff differs".to_owned(), retryable: false };
+    let failed =
+        Event::Failed { cause: "state diff differs".to_owned(), verdict: Verdict::Disputed };
     // The second time the same process says that it works after all.
     let executor = shell(&format!(
         r#"read -r line; {}; read -r line
@@ -139,7 +140,7 @@ async fn a_refusal_keeps_its_cause_and_its_kind() {
     ));
     let (result, _) = execute(&executor).await;
     let error = result.unwrap_err();
-    assert!(!error.is_retryable());
+    assert!(!error.is_retryable() && error.is_dispute());
     assert!(error.to_string().contains("state diff differs"));
     let (result, _) = execute(&executor).await;
     assert_eq!(result.unwrap().proof, Bytes::from("again\n"), "a process that refuses is in order");

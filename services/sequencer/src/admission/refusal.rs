@@ -71,7 +71,7 @@ pub enum SubmitRefusal {
         /// The class.
         class_hash: ClassHash,
     },
-    /// The class it declares is not in the object store, where the gateway puts it.
+    /// The class it declares neither came with it nor is in the object store.
     #[error("class {:#x} is not in the object store", class_hash.0)]
     ClassNotStored {
         /// The class.
@@ -96,7 +96,7 @@ pub enum SubmitRefusal {
     #[error("the transaction cannot be checked")]
     NextBlock(#[source] EnvironmentError),
     /// The object store did not answer.
-    #[error("the declared class cannot be looked up")]
+    #[error("the declared class cannot be looked up or stored")]
     Objects(#[source] ObjectStoreError),
     /// It could not be stored.
     #[error("the transaction could not be made durable")]

@@ -9,6 +9,7 @@ use sidereal_execution::query::QueryError;
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor::{PendingState, StateAt, ValidateRequest};
 use sidereal_proto::transaction::to_wire;
+use sidereal_proto::types::DeclaredClass;
 use sidereal_proto::{ConversionError, payload};
 use sidereal_service::ErrorClass;
 use starknet_api::block::BlockNumber;
@@ -38,9 +39,10 @@ impl Validator {
         &self,
         head: BlockNumber,
         transaction: &BlockTransaction,
+        class: Option<&DeclaredClass>,
     ) -> Result<(), SubmitRefusal> {
         let at = StateAt { block_number: Some(head.0), pending: None };
-        self.validate_at(at, transaction).await
+        self.validate_at(at, transaction, class).await
     }
 
     /// Runs the account's validation over the state of the open blocks.
@@ -48,6 +50,7 @@ impl Validator {
         &self,
         open: &OpenState,
         transaction: &BlockTransaction,
+        class: Option<&DeclaredClass>,
     ) -> Result<(), SubmitRefusal> {
         let unwritable = |error: ConversionError| SubmitRefusal::Executor(Box::new(error.into()));
         let pending = PendingState {
@@ -56,13 +59,14 @@ impl Validator {
             state_diffs_json: open.diffs_json().map_err(unwritable)?,
         };
         let at = StateAt { block_number: Some(open.base.0), pending: Some(pending) };
-        self.validate_at(at, transaction).await
+        self.validate_at(at, transaction, class).await
     }
 
     async fn validate_at(
         &self,
         at: StateAt,
         transaction: &BlockTransaction,
+        class: Option<&DeclaredClass>,
     ) -> Result<(), SubmitRefusal> {
         let wire = to_wire(&transaction.hash, &transaction.transaction).map_err(|error| {
             SubmitRefusal::Executor(Box::new(Status::internal(error.to_string())))
@@ -75,6 +79,7 @@ impl Validator {
             let mut request = Request::new(ValidateRequest {
                 transaction: Some(wire.clone()),
                 at: Some(at.clone()),
+                class: class.cloned(),
             });
             request.set_timeout(self.timeout);
             match executor.client().validate(request).await {

@@ -113,12 +113,14 @@ impl Writer {
         let mut pool = self.shared.pool();
         for (one, answer) in placed.into_iter().zip(answers) {
             let answer = match answer {
-                MempoolInsertion::Inserted(_) => {
+                // A record without its transaction in the pool is of a commit that was carried out although it failed here,
+                // or of one that the pool let go and nobody removed: it is durable either way.
+                MempoolInsertion::Inserted(_) | MempoolInsertion::AlreadyWaiting => {
                     pool.confirm(&one.hash);
                     removals.extend(one.removed.iter().map(|(gone, why)| removal(gone.hash, *why)));
                     Ok(one.hash)
                 }
-                MempoolInsertion::AlreadyWaiting | MempoolInsertion::AlreadyInBlock => {
+                MempoolInsertion::AlreadyInBlock => {
                     pool.withdraw(&one.hash, one.removed);
                     Err(Refusal::Duplicate(one.hash).into())
                 }
@@ -129,7 +131,8 @@ impl Writer {
         removals
     }
 
-    /// Nothing of the batch is durable: the pool goes back to what it was.
+    /// Nobody knows whether the batch is durable: the pool goes back to what it was. Who sends a transaction of it again
+    /// is answered its hash.
     fn undo(&self, placed: Vec<Placed>, error: sidereal_chain_store::ChainStoreError) {
         tracing::error!(
             error = %error_chain(&error),
@@ -143,18 +146,19 @@ impl Writer {
             // What a submission of the same batch displaced was never durable either.
             let before = one.removed.into_iter().filter(|(gone, _)| !failed.contains(&gone.hash));
             pool.withdraw(&one.hash, before.collect());
+            pool.left([&one.hash]);
             drop(one.done.send(Err(SubmitRefusal::NotDurable(std::sync::Arc::clone(&error)))));
         }
     }
 
-    /// A removal that is not recorded comes back at the next start, where the same rules apply to it; so a failure here
+    /// A removal that is not recorded before the next start comes back, and the same rules apply to it; so a failure here
     /// loses nothing.
     async fn record(&self, removals: Vec<Removal>) {
         if removals.is_empty() {
             return;
         }
-        if let Err(error) = self.store.remove_waiting(&removals).await {
-            tracing::warn!(error = %error_chain(&error), "removals from the mempool were not recorded");
+        if let Err(error) = self.shared.record(&self.store, removals).await {
+            tracing::warn!(error = %error_chain(&error), "removals from the mempool were not recorded yet");
         }
     }
 }
@@ -163,4 +167,74 @@ impl Writer {
 #[allow(clippy::cast_precision_loss)]
 fn count(number: usize) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sidereal_chain_store::ChainStoreLimits;
+    use starknet_api::core::ContractAddress;
+    use starknet_api::transaction::{InvokeTransaction, InvokeTransactionV0, Transaction};
+    use starknet_types_core::felt::Felt;
+
+    use super::*;
+    use crate::config::MempoolConfig;
+    use crate::mempool::{Disposition, FeeOffer, GasPrices};
+    use crate::production::ChainRules;
+    use crate::shared::Tip;
+
+    fn shared() -> Shared {
+        let tip = Tip::genesis(&ChainRules::of_the_defaults());
+        Shared::new(MempoolConfig::default().pool_limits(), tip)
+    }
+
+    fn candidate(hash: TransactionHash) -> Candidate<BlockTransaction> {
+        let invoke = InvokeTransaction::V0(InvokeTransactionV0::default());
+        let payload = BlockTransaction { hash, transaction: Transaction::Invoke(invoke) };
+        Candidate {
+            hash,
+            sender: ContractAddress::from(5_u128),
+            nonce: 0,
+            fee: FeeOffer { tip: 0, max_prices: GasPrices::default() },
+            size_bytes: 10,
+            received_at_ms: 0,
+            payload: Arc::new(payload),
+        }
+    }
+
+    /// Pins that what was made durable by a commit that seemed to fail is answered its hash when it is sent again, and
+    /// gets into a block; and that nothing comes in again while its record is about to be removed.
+    #[tokio::test]
+    async fn what_is_durable_already_is_taken_in_unless_it_is_leaving() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("chain.db").display());
+        let store = ChainStore::connect(&url, ChainStoreLimits::default()).await.unwrap();
+        let hash = TransactionHash(Felt::from(7));
+        let transaction = candidate(hash).payload.transaction.clone();
+        store.insert_waiting(&[StoredTransaction { hash, transaction }]).await.unwrap();
+
+        let shared = shared();
+        let (queue, submissions) = mpsc::channel(1);
+        let shutdown = Shutdown::new();
+        let writer = Writer::new(shared.clone(), store.clone(), submissions, 4);
+        let writing = tokio::spawn(writer.run(shutdown.clone()));
+        let submit = async || {
+            let (done, answered) = oneshot::channel();
+            let submission = Submission { candidate: candidate(hash), due: 0, done };
+            assert!(queue.send(submission).await.is_ok());
+            answered.await.unwrap()
+        };
+        assert_eq!(submit().await.unwrap(), hash);
+        assert_eq!(shared.pool().take(4, &GasPrices::default()).len(), 1);
+
+        assert_eq!(shared.pool().rejected(&hash), Disposition::Dropped);
+        let again = submit().await;
+        assert!(matches!(again, Err(SubmitRefusal::Pool(Refusal::Duplicate(_)))), "{again:?}");
+        shared.record(&store, vec![removal(hash, Removed::Expired)]).await.unwrap();
+        assert_eq!(submit().await.unwrap(), hash);
+        assert_eq!(store.waiting_count().await.unwrap(), 1);
+        shutdown.trigger();
+        writing.await.unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! The pool: queues per account, an order among the ready, an order among the dispensable.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use starknet_api::core::ContractAddress;
 use starknet_api::transaction::TransactionHash;
@@ -103,6 +103,8 @@ pub struct Pool<P> {
     /// Those that were asked about last.
     prices: GasPrices,
     dispensable: BTreeSet<DispensableKey>,
+    /// Out of the pool, and their durable records are still to be removed: who came in again now would lose its record.
+    leaving: HashSet<TransactionHash>,
     bytes: u64,
     arrivals: u64,
 }
@@ -161,6 +163,7 @@ impl<P> Pool<P> {
             priced_out: BTreeSet::new(),
             prices: GasPrices::default(),
             dispensable: BTreeSet::new(),
+            leaving: HashSet::new(),
             bytes: 0,
             arrivals: 0,
         }
@@ -209,7 +212,7 @@ impl<P> Pool<P> {
 
     /// Says what [`Self::insert`] would refuse for the nonce, without inserting; the check before the expensive ones.
     pub fn check(&self, candidate: &Candidate<P>, chain_nonce: u64) -> Result<(), Refusal> {
-        if self.by_hash.contains_key(&candidate.hash) {
+        if self.by_hash.contains_key(&candidate.hash) || self.leaving.contains(&candidate.hash) {
             return Err(Refusal::Duplicate(candidate.hash));
         }
         let sender = candidate.sender;
@@ -234,6 +237,12 @@ impl<P> Pool<P> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the transaction comes in without another one leaving for want of room.
+    pub fn has_room(&self, candidate: &Candidate<P>) -> bool {
+        self.len() < self.limits.max_transactions
+            && self.bytes.saturating_add(candidate.size_bytes) <= self.limits.max_bytes
     }
 
     /// Inserts a transaction that is not durable yet: it holds its place and is not taken before [`Self::confirm`].
@@ -279,6 +288,7 @@ impl<P> Pool<P> {
         }
         removed.extend(replaced.map(|slot| (slot.candidate, Removed::Replaced { by: hash })));
         removed.extend(evicted.into_iter().map(|slot| (slot.candidate, Removed::Evicted)));
+        self.leaving.extend(removed.iter().map(|(gone, _)| gone.hash));
         Ok(Inserted { removed })
     }
 
@@ -321,6 +331,7 @@ impl<P> Pool<P> {
             }
         }
         for (candidate, _) in removed {
+            self.leaving.remove(&candidate.hash);
             self.restore(candidate, 0);
         }
     }
@@ -385,6 +396,7 @@ impl<P> Pool<P> {
     /// Says that the executor refused a transaction.
     pub fn rejected(&mut self, hash: &TransactionHash) -> Disposition {
         let Some((sender, nonce)) = self.by_hash.get(hash).copied() else {
+            self.leaving.insert(*hash);
             return Disposition::Unknown;
         };
         let behind_gap = self.accounts.get(&sender).is_some_and(|account| nonce > account.executed);
@@ -394,7 +406,15 @@ impl<P> Pool<P> {
         }
         self.remove_slot(sender, nonce);
         self.edit(sender, |account| account.due = account.executed);
+        self.leaving.insert(*hash);
         Disposition::Dropped
+    }
+
+    /// Says that the records of these, which left without being executed, are removed or never were.
+    pub fn left<'a>(&mut self, hashes: impl IntoIterator<Item = &'a TransactionHash>) {
+        for hash in hashes {
+            self.leaving.remove(hash);
+        }
     }
 
     /// Returns a transaction from the open block to its queue: the block was full before its turn.
@@ -410,7 +430,8 @@ impl<P> Pool<P> {
         });
     }
 
-    /// Removes what has waited too long; what is in the open block stays.
+    /// Removes what has waited too long; what is in the open block stays. Until [`Self::left`] is said of them, nobody can
+    /// send them again.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Candidate<P>> {
         let after = self.limits.expire_after_ms;
         let late: Vec<_> = self
@@ -422,7 +443,9 @@ impl<P> Pool<P> {
             .map(|(sender, slot)| (sender, slot.candidate.nonce))
             .collect();
         let gone = late.into_iter().filter_map(|(sender, nonce)| self.remove_slot(sender, nonce));
-        gone.map(|slot| slot.candidate).collect()
+        let gone: Vec<_> = gone.map(|slot| slot.candidate).collect();
+        self.leaving.extend(gone.iter().map(|gone| gone.hash));
+        gone
     }
 
     /// The account whose transaction is the best to take.

@@ -9,7 +9,7 @@
 //! Every step before the database transaction can be repeated; the witness's key holds the block's hash, so that one
 //! left behind by a process that died is never taken for another block's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use sidereal_patricia::TrieError;
 use sidereal_patricia::state::{AccessedKeys, StateTries, StateTriesUpdate};
 use sidereal_proto::events::BlockClosed;
 use sidereal_proto::felt::felt_bytes;
+use sidereal_service::telemetry::inject_headers;
 use starknet_api::block::{BlockHeaderWithoutHash, BlockNumber};
 use starknet_api::core::{ClassHash, SequencerContractAddress};
 
@@ -173,7 +174,8 @@ impl Committer {
         Self { store, objects, classes }
     }
 
-    /// Computes everything about the block: tries, header, witness. Writes nothing.
+    /// Computes everything about the block: tries, header, witness. Writes nothing. The block's message carries on the
+    /// present trace.
     ///
     /// `parent` is the chain's head, `None` for genesis, which gets no witness because it is not proven.
     pub async fn prepare(
@@ -211,6 +213,8 @@ impl Committer {
             }
         };
         let removals = rejections.iter().map(rejection_removal).collect();
+        let mut trace = BTreeMap::new();
+        inject_headers(&mut trace);
         let genesis = parent.is_none();
         let execution = Arc::clone(execution);
         let compute = move || {
@@ -233,7 +237,7 @@ impl Committer {
                 .map_err(|source| CommitError::Witness { block, source })?;
                 Some((ObjectKey::witness(block.0, header.hash.0), Bytes::from(witness)))
             };
-            prepared(Arc::unwrap_or_clone(execution), header, update, witness, removals)
+            prepared(Arc::unwrap_or_clone(execution), header, update, witness, removals, trace)
         };
         tokio::task::spawn_blocking(compute)
             .await
@@ -281,6 +285,7 @@ fn prepared(
     update: StateTriesUpdate,
     witness: Option<(ObjectKey, Bytes)>,
     removals: Vec<Removal>,
+    trace: BTreeMap<String, String>,
 ) -> Result<PreparedBlock, CommitError> {
     let block = header.number;
     let count = |count: usize| u64::try_from(count).map_err(|_| CommitError::Count { block });
@@ -327,6 +332,7 @@ fn prepared(
         outbox: vec![OutboxMessage {
             subject: BLOCK_CLOSED.to_owned(),
             payload: closed.encode_to_vec(),
+            headers: trace,
         }],
         removals,
     };

@@ -49,6 +49,22 @@ pub struct ChainRules {
     pub pricer: GasPricer,
 }
 
+#[cfg(test)]
+impl ChainRules {
+    /// Of a chain by the default configuration.
+    pub fn of_the_defaults() -> Self {
+        use crate::config::ChainConfig;
+        use crate::gas_prices::GasPricesConfig;
+
+        Self {
+            chain_id: ChainConfig::default().chain_id(),
+            sequencer_address: ContractAddress::from(1_u128),
+            l1_da_mode: L1DataAvailabilityMode::Calldata,
+            pricer: GasPricer::new(&GasPricesConfig::default()),
+        }
+    }
+}
+
 impl ChainRules {
     /// The environment of block 0.
     pub fn genesis(&self, timestamp: BlockTimestamp) -> BlockEnvironment {

@@ -257,7 +257,7 @@ impl OpenBlock {
                 return Err(Disagreement::OutOfOrder { block, expected, answered });
             }
             let again = match outcome {
-                TransactionOutcome::Included(again) if same_but_for_words(&again, receipt) => again,
+                TransactionOutcome::Included(again) if same_in_any_mode(&again, receipt) => again,
                 _ => return Err(Disagreement::ReplayedOtherwise { block, hash: expected }),
             };
             // The words are part of the receipt's hash, so the block's must be those of its executor.
@@ -334,10 +334,12 @@ impl OpenBlock {
     }
 }
 
-/// Cairo Native words some errors differently than Cairo VM; everything else must be the same.
-fn same_but_for_words(one: &TransactionReceipt, other: &TransactionReceipt) -> bool {
+/// Cairo Native words some errors differently than Cairo VM, and counts the uses of builtins differently, from which the
+/// proof's load is predicted; everything else must be the same.
+fn same_in_any_mode(one: &TransactionReceipt, other: &TransactionReceipt) -> bool {
     use starknet_api::transaction::TransactionExecutionStatus::Reverted;
     let mut one = one.clone();
+    one.proof_load = other.proof_load;
     if let (Reverted(words), Reverted(others)) =
         (&mut one.execution_status, &other.execution_status)
     {

@@ -16,7 +16,6 @@ use sidereal_execution::state::extend_diff;
 use sidereal_execution::transaction::BlockTransaction;
 use starknet_api::block::BlockTimestamp;
 use starknet_api::core::{ContractAddress, Nonce};
-use starknet_api::data_availability::L1DataAvailabilityMode;
 use starknet_api::execution_resources::GasVector;
 use starknet_api::state::{StorageKey, ThinStateDiff};
 use starknet_api::transaction::fields::Fee;
@@ -28,17 +27,9 @@ use starknet_types_core::felt::Felt;
 
 use super::environment::ChainRules;
 use super::open_block::{Answer, Change, CloseReason, ClosingRule, Disagreement, Next, OpenBlock};
-use crate::config::ChainConfig;
-use crate::gas_prices::{GasPricer, GasPricesConfig};
 
 fn environment() -> BlockEnvironment {
-    let rules = ChainRules {
-        chain_id: ChainConfig::default().chain_id(),
-        sequencer_address: ContractAddress::from(1_u128),
-        l1_da_mode: L1DataAvailabilityMode::Calldata,
-        pricer: GasPricer::new(&GasPricesConfig::default()),
-    };
-    rules.genesis(BlockTimestamp(7))
+    ChainRules::of_the_defaults().genesis(BlockTimestamp(7))
 }
 
 fn transaction(id: u64) -> Arc<BlockTransaction> {
@@ -247,6 +238,17 @@ fn a_replay_that_comes_to_another_receipt_is_a_disagreement() {
     other.actual_fee = Fee(2);
     let answer = open.answer(TransactionOutcome::Included(Box::new(other)));
     assert!(matches!(answer, Err(Disagreement::ReplayedOtherwise { .. })));
+}
+
+#[test]
+fn a_replay_may_predict_another_load_of_the_proof_which_counts() {
+    let mut open = with_one_included();
+    assert_eq!(open.replay().len(), 1);
+    let mut again = receipt(transaction(1).hash, TransactionExecutionStatus::Succeeded);
+    again.proof_load.range_check += 1;
+    let answer = open.answer(TransactionOutcome::Included(Box::new(again.clone())));
+    assert_eq!(answer, Ok(Answer::Reconfirmed));
+    assert_eq!(*open.included()[0].1, again);
 }
 
 #[test]

@@ -23,7 +23,9 @@ use starknet_api::transaction::{InvokeTransaction, Transaction};
 use starknet_types_core::felt::Felt;
 use tempfile::TempDir;
 
-use crate::support::{self, Fault, Sequencer, TestExecutor, TestSettler, reader, store_url};
+use crate::support::{
+    self, Fault, Sequencer, TestExecutor, TestSettler, check_blocks, reader, store_url,
+};
 use crate::{accounts, receiver, refusal};
 
 /// Of a sequencer that listens to this settler.
@@ -127,6 +129,7 @@ async fn what_l1_holds_is_accepted_and_stays_so() {
     sequencer.wait_for(&one.hash, FinalityStatus::AcceptedOnL2).await;
     assert_eq!(last_on_l1(&store).await, Some(3));
     sequencer.stop().await.unwrap();
+    check_blocks(folder.path()).await;
 }
 
 /// A transfer that pays at most this for a unit of L2 gas, in FRI.
@@ -222,6 +225,7 @@ async fn blocks_follow_the_prices_of_l1() {
     assert_eq!(status.block_number, Some(2));
     assert_eq!(in_fri((&stored(&store, 2).await.header).into()), lower);
     sequencer.stop().await.unwrap();
+    check_blocks(folder.path()).await;
 }
 
 /// Pins that a transaction which prices have outgrown waits, without a block being opened for it, and is in the first
@@ -280,4 +284,5 @@ async fn what_prices_have_outgrown_waits_for_them_to_fall() {
     settler.says_prices(0, 0, 0).await;
     assert_eq!(in_block(&waiting).await, (6, 9_902_682));
     sequencer.stop().await.unwrap();
+    check_blocks(folder.path()).await;
 }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+mod blocks;
 mod executor;
 mod settler;
 
@@ -24,6 +25,7 @@ use starknet_api::transaction::TransactionHash;
 use tonic::Status;
 use tonic::transport::Channel;
 
+pub use blocks::check_blocks;
 pub use executor::{Fault, TestExecutor};
 pub use settler::TestSettler;
 
@@ -56,13 +58,17 @@ pub fn config(folder: &Path, executors: &[SocketAddr]) -> SequencerConfig {
     config.executors.urls = executors.iter().map(|address| format!("http://{address}")).collect();
     config.executors.timeout_ms = 20_000;
     config.chain_store.url = store_url(folder);
-    config.object_store.url = format!("file:{}", folder.join("objects").display());
+    config.object_store.url = objects_url(folder);
     config.bus.url = format!("sqlite:{}", folder.join("bus.db").display());
     config
 }
 
 pub fn store_url(folder: &Path) -> String {
     format!("sqlite://{}", folder.join("chain.db").display())
+}
+
+fn objects_url(folder: &Path) -> String {
+    format!("file:{}", folder.join("objects").display())
 }
 
 /// A handle of the chain store for looking.
@@ -129,14 +135,14 @@ impl Sequencer {
         transaction: &BlockTransaction,
     ) -> Result<TransactionHash, Status> {
         let wire = to_wire(&transaction.hash, &transaction.transaction).unwrap();
-        let request = SubmitTransactionRequest { transaction: Some(wire) };
+        let request = SubmitTransactionRequest { transaction: Some(wire), class: None };
         let answer = self.client.clone().submit_transaction(request).await?.into_inner();
         Ok(sidereal_proto::felt::transaction_hash("hash", &answer.transaction_hash).unwrap())
     }
 
     pub async fn status(&self, hash: &TransactionHash) -> Result<TransactionStatus, Status> {
         let transaction_hash = sidereal_proto::felt::felt_bytes(&hash.0);
-        let request = GetTransactionStatusRequest { transaction_hash };
+        let request = GetTransactionStatusRequest { transaction_hash, with_receipt: false };
         let answer = self.client.clone().get_transaction_status(request).await?;
         Ok(answer.into_inner().status.unwrap())
     }

@@ -42,12 +42,10 @@ pub async fn compare(state: &RebuiltState, reached: &Reached, rpc: &Rpc) -> anyh
         last = Some((*address, *key));
         let question = |(address, key, value): (Felt, Felt, Felt)| {
             let what = format!("cell {key:#x} of contract {address:#x}");
-            (
-                what,
-                "starknet_getStorageAt",
-                json!({ "contract_address": address, "key": key }),
-                value,
-            )
+            // As `STORAGE_KEY` of the specification has it: no first digit above 7.
+            let key = format!("{key:#065x}");
+            let parameters = json!({ "contract_address": address, "key": key });
+            (what, "starknet_getStorageAt", parameters, value)
         };
         compared.batch(cells.into_iter().map(question).collect()).await?;
     }

@@ -18,6 +18,8 @@ use super::walk::{Link, Walked};
 use crate::rpc::Rpc;
 
 const POLL: Duration = Duration::from_secs(2);
+/// How often a proof store that is busy is asked again.
+const BUSY_TRIES: u32 = 15;
 
 /// Asks the chain for the block that holds the transaction, and the proof store for witness and proof.
 pub async fn fetch(options: &VerifyOptions, hash: TransactionHash) -> anyhow::Result<Bundle> {
@@ -69,10 +71,10 @@ impl<'a> Chain<'a> {
 }
 
 impl gather::Chain for Chain<'_> {
-    async fn genesis(&self, block: u64) -> anyhow::Result<Genesis> {
-        let header = header(&self.rpc, block).await?;
+    async fn genesis(&self) -> anyhow::Result<Genesis> {
+        let header = header(&self.rpc, 0).await?;
         let (root, block_hash) = (felt(&header, "new_root")?, felt(&header, "block_hash")?);
-        Ok(Genesis { root, block_number: block, block_hash })
+        Ok(Genesis { root, block_number: 0, block_hash })
     }
 
     async fn output(&self, block: u64) -> anyhow::Result<Vec<Felt>> {
@@ -94,11 +96,20 @@ fn client() -> reqwest::Result<reqwest::Client> {
 
 /// `None` when the server says that there is nothing.
 async fn download(http: &reqwest::Client, url: &str) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut response = http
-        .get(url)
-        .send()
-        .await
-        .with_context(|| format!("cannot reach {url}; is the proof store running?"))?;
+    let mut tries = BUSY_TRIES;
+    let mut response = loop {
+        let response = http
+            .get(url)
+            .send()
+            .await
+            .with_context(|| format!("cannot reach {url}; is the proof store running?"))?;
+        // Others read: it says so instead of letting everybody wait.
+        if response.status() != reqwest::StatusCode::SERVICE_UNAVAILABLE || tries == 0 {
+            break response;
+        }
+        tries -= 1;
+        tokio::time::sleep(POLL).await;
+    };
     if response.status() == reqwest::StatusCode::NOT_FOUND {
         return Ok(None);
     }

@@ -25,8 +25,8 @@ pub fn pins(chain_id: &ChainId) -> anyhow::Result<Pins> {
 
 /// Who tells of the chain.
 pub trait Chain: Sync {
-    /// The state after a block that needs no proof. It is taken on trust: whoever knows better, asks a node of their own.
-    fn genesis(&self, block: u64) -> impl Future<Output = anyhow::Result<Genesis>> + Send;
+    /// The state after block 0, which needs no proof. It is taken on trust: whoever knows better, asks a node of their own.
+    fn genesis(&self) -> impl Future<Output = anyhow::Result<Genesis>> + Send;
 
     /// What StarknetOS wrote for a block. It need not be true: what is not, does not hash to what L1 has.
     fn output(&self, block: u64) -> impl Future<Output = anyhow::Result<Vec<Felt>>> + Send;
@@ -62,14 +62,15 @@ pub async fn gather(
             our_verifiers.insert(verifier);
         }
     }
-    let contract_genesis = l1.genesis(address, record.l1_block).await?;
-    let genesis = chain.genesis(contract_genesis.block_number).await?;
+    let genesis = chain.genesis().await?;
     let contract = ContractFacts {
         address,
         head: head.number,
         succeeded,
         our_code: l1.our_code(address, head.hash).await?,
-        genesis: contract_genesis,
+        created: l1.created_by_us(address, record.l1_block).await?,
+        deployed_in: record.l1_block,
+        pending_upgrade: l1.pending_upgrade(address, head.hash).await?,
         in_force,
         system,
         our_verifiers,

@@ -29,7 +29,7 @@ pub struct Evidence {
     pub settled: SettledUpdate,
     /// What StarknetOS wrote for each block of the update, in order.
     pub outputs: Vec<Vec<Felt>>,
-    /// The state that the chain began with, by its node: the block that the contract says.
+    /// The state that the chain began with, by its node: block 0.
     pub genesis: Genesis,
     /// What the contract says.
     pub contract: ContractFacts,
@@ -46,8 +46,13 @@ pub struct ContractFacts {
     pub succeeded: bool,
     /// The delays in its code, if that is the one that this build deploys.
     pub our_code: Option<Delays>,
-    /// The state that it was deployed with.
-    pub genesis: Genesis,
+    /// The state that it was created with, if that was by the code that this build deploys, by a transaction of
+    /// `deployed_in`.
+    pub created: Option<Genesis>,
+    /// The block of L1 that the record of the deployment names.
+    pub deployed_in: u64,
+    /// From when on another proof system may be put in force that was announced, in seconds since the Unix epoch.
+    pub pending_upgrade: Option<u64>,
     /// The proof systems that were put in force, up to the head, in order.
     pub in_force: Vec<InForce>,
     /// The proof system in force.
@@ -65,7 +70,8 @@ pub enum L1Link {
     Batch { block: u64, first: u64, last: u64, transaction: B256 },
     /// The last proof verifies, and says that the aggregator's output is true.
     LastProof { bytes: usize },
-    /// The contract checks the same, began where the chain did, took the update, and holds its state or a later one.
+    /// The contract checks the same, was created by this release's code, began where the chain did, took the update, and
+    /// holds its state or a later one.
     Contract {
         address: Address,
         held: u64,
@@ -73,6 +79,7 @@ pub enum L1Link {
         depth: u64,
         genesis: Genesis,
         delays: Delays,
+        pending_upgrade: Option<u64>,
     },
 }
 
@@ -90,17 +97,23 @@ impl fmt::Display for L1Link {
                  that tree",
                 bytes / 1024
             ),
-            Self::Contract { address, held, l1_block, depth, genesis, delays } => write!(
-                f,
-                "contract     {address} is of this release's code, programs and circuits, began with the root {:#x} of \
-                 block {}, as the node says, took the update in L1's block {l1_block} ({depth} blocks on top), and \
-                 holds block {held}; others may settle after {} s without an update, and another proof system is in \
-                 force {} s after its announcement at the earliest",
-                genesis.root,
-                genesis.block_number,
-                delays.operator_silence_s,
-                delays.upgrade_delay_s
-            ),
+            Self::Contract { address, held, l1_block, depth, genesis, delays, pending_upgrade } => {
+                write!(
+                    f,
+                    "contract     {address} is of this release's code, programs and circuits, began with the root \
+                     {:#x} of block {}, as the node says, took the update in L1's block {l1_block} ({depth} blocks on \
+                     top), and holds block {held}; others may settle after {} s without an update, and another proof \
+                     system is in force {} s after its announcement at the earliest",
+                    genesis.root,
+                    genesis.block_number,
+                    delays.operator_silence_s,
+                    delays.upgrade_delay_s
+                )?;
+                match pending_upgrade {
+                    Some(from) => write!(f, ": one is announced, for the Unix time {from}"),
+                    None => write!(f, ": none is announced"),
+                }
+            }
         }
     }
 }
@@ -121,7 +134,7 @@ pub enum BrokenL1Link {
     Circuit { circuit: &'static str },
     #[error(
         "the update's tree has the hash {}, and these blocks' outputs give {} in a balanced tree: the proof on L1 is \
-         not over them", hex::encode(.expected), hex::encode(.found)
+         not over them, or over another shape of tree, which the contract takes, too", hex::encode(.expected), hex::encode(.found)
     )]
     TreeHash { expected: [u8; 32], found: [u8; 32] },
     #[error("the proof on L1 does not verify")]
@@ -131,10 +144,17 @@ pub enum BrokenL1Link {
     #[error("the code of the contract {address} is not the one that this release deploys")]
     Code { address: Address },
     #[error(
-        "the contract began with another {what} of block {block} than the chain has: {found:#x}, and the node says \
+        "no transaction of L1's block {l1_block} created the contract {address} by the code that this release deploys: \
+         whatever did could have left anything in it"
+    )]
+    Creation { address: Address, l1_block: u64 },
+    #[error("the contract began with block {block}, and of a chain only block 0 needs no proof")]
+    FirstBlock { block: u64 },
+    #[error(
+        "the contract began with another {what} of block 0 than the chain has: {found:#x}, and the node says \
          {expected:#x}"
     )]
-    Genesis { what: &'static str, block: u64, expected: Felt, found: Felt },
+    Genesis { what: &'static str, expected: Felt, found: Felt },
     #[error("no event says which proof system was in force in L1's block {block}")]
     NoProofSystem { block: u64 },
     #[error(
@@ -258,7 +278,11 @@ fn contract_link(evidence: &Evidence, pins: &Pins) -> Result<L1Link, BrokenL1Lin
     let Some(delays) = contract.our_code else {
         return Err(BrokenL1Link::Code { address: contract.address });
     };
-    check_genesis(&contract.genesis, &evidence.genesis)?;
+    let Some(genesis) = contract.created else {
+        let (address, l1_block) = (contract.address, contract.deployed_in);
+        return Err(BrokenL1Link::Creation { address, l1_block });
+    };
+    check_genesis(&genesis, &evidence.genesis)?;
     let ((_, last), held) = (blocks_of(update), contract.held);
     // The last one before the update's block, and those that came with that block, whatever their order in it.
     let before = contract.in_force.iter().rfind(|system| system.block < update.block);
@@ -299,20 +323,21 @@ fn contract_link(evidence: &Evidence, pins: &Pins) -> Result<L1Link, BrokenL1Lin
         held: held.block_number,
         l1_block: update.block,
         depth: contract.head.saturating_sub(update.block),
-        genesis: contract.genesis,
+        genesis,
         delays,
+        pending_upgrade: contract.pending_upgrade,
     })
 }
 
 fn check_genesis(contract: &Genesis, chain: &Genesis) -> Result<(), BrokenL1Link> {
-    let block = contract.block_number;
-    for (what, found, expected) in [
-        ("number", Felt::from(block), Felt::from(chain.block_number)),
-        ("hash", contract.block_hash, chain.block_hash),
-        ("state root", contract.root, chain.root),
-    ] {
+    if contract.block_number != 0 {
+        return Err(BrokenL1Link::FirstBlock { block: contract.block_number });
+    }
+    for (what, found, expected) in
+        [("hash", contract.block_hash, chain.block_hash), ("state root", contract.root, chain.root)]
+    {
         if found != expected {
-            return Err(BrokenL1Link::Genesis { what, block, expected, found });
+            return Err(BrokenL1Link::Genesis { what, expected, found });
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ pub enum Link {
     /// The block's transactions, run on the state under the previous root, lead to its header.
     Replay { transactions: usize, values: usize, block_hash: Felt },
     /// The proof is one of StarknetOS.
-    Program { program_hash: Felt },
+    Program { program_hash: Felt, blake_hash: Felt },
     /// The STARK proof verifies.
     Proof { bits: u32, bytes: usize },
     /// What was proven is exactly what the replay found.
@@ -46,10 +46,10 @@ impl fmt::Display for Link {
                 "execution    {transactions} transactions replayed on {values} values proven under the previous \
                  root give the block hash {block_hash:#x}"
             ),
-            Link::Program { program_hash } => {
+            Link::Program { program_hash, blake_hash } => {
                 write!(
                     f,
-                    "program      the proof is a run of StarknetOS 0.13.5 ({program_hash:#x})"
+                    "program      the proof is a run of StarknetOS 0.13.5 ({program_hash:#x}; by Blake2s {blake_hash:#x})"
                 )
             }
             Link::Proof { bits, bytes } => write!(
@@ -175,7 +175,7 @@ fn program_link(found: Felt) -> Result<Link, BrokenLink> {
     if found != STARKNET_OS_BLAKE_HASH {
         return Err(BrokenLink::Program { found });
     }
-    Ok(Link::Program { program_hash: PROGRAM_HASH })
+    Ok(Link::Program { program_hash: PROGRAM_HASH, blake_hash: STARKNET_OS_BLAKE_HASH })
 }
 
 /// The witness is the replayed one: all that it says of the block was recomputed.

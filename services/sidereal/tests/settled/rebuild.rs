@@ -309,7 +309,7 @@ async fn updates_through_other_contracts_harm_nobody_else() -> anyhow::Result<()
 struct Outputs;
 
 impl gather::Chain for Outputs {
-    async fn genesis(&self, _: u64) -> anyhow::Result<Genesis> {
+    async fn genesis(&self) -> anyhow::Result<Genesis> {
         Ok(CHAIN.genesis)
     }
 

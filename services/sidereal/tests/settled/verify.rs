@@ -66,8 +66,7 @@ fn genesis(output: &AggregatedOutput) -> Genesis {
 }
 
 impl Chain for Stored {
-    async fn genesis(&self, block: u64) -> anyhow::Result<Genesis> {
-        assert_eq!(block, 0);
+    async fn genesis(&self) -> anyhow::Result<Genesis> {
         Ok(genesis(&stored_update().output))
     }
 
@@ -125,7 +124,15 @@ async fn a_settled_block_is_walked_to_the_state_on_l1() -> anyhow::Result<()> {
         let l1_block = honest.update.block;
         let genesis = genesis(&update.output);
         let delays = Delays { operator_silence_s: 86_400, upgrade_delay_s: 172_800 };
-        let expected = L1Link::Contract { address, held: 2, l1_block, depth: 3, genesis, delays };
+        let expected = L1Link::Contract {
+            address,
+            held: 2,
+            l1_block,
+            depth: 3,
+            genesis,
+            delays,
+            pending_upgrade: None,
+        };
         assert_eq!(*contract, expected);
         let (said, root) = (contract.to_string(), format!("root {:#x} of block 0", genesis.root));
         for part in [&root, "after 86400 s without an update", "172800 s after its announcement"] {
@@ -230,17 +237,23 @@ fn system(evidence: &mut Evidence, now: bool) -> &mut ProofSystem {
     if now { &mut contract.system } else { &mut contract.in_force[0].system }
 }
 
+fn began(evidence: &mut Evidence) -> &mut Genesis {
+    evidence.contract.created.as_mut().unwrap()
+}
+
 fn contract_breaks(honest: &Evidence) {
     let failed = breaks(honest, |it| it.contract.succeeded = false);
     assert!(matches!(failed, BrokenL1Link::Transaction { .. }), "{failed}");
     let code = breaks(honest, |it| it.contract.our_code = None);
     assert!(matches!(code, BrokenL1Link::Code { .. }), "{code}");
-    let genesis = breaks(honest, |it| it.contract.genesis.root += Felt::ONE);
+    let created = breaks(honest, |it| it.contract.created = None);
+    assert!(matches!(created, BrokenL1Link::Creation { .. }), "{created}");
+    let genesis = breaks(honest, |it| began(it).root += Felt::ONE);
     assert!(matches!(genesis, BrokenL1Link::Genesis { what: "state root", .. }), "{genesis}");
     let genesis = breaks(honest, |it| it.genesis.block_hash += Felt::ONE);
     assert!(matches!(genesis, BrokenL1Link::Genesis { what: "hash", .. }), "{genesis}");
-    let genesis = breaks(honest, |it| it.contract.genesis.block_number = 1);
-    assert!(matches!(genesis, BrokenL1Link::Genesis { what: "number", .. }), "{genesis}");
+    let first = breaks(honest, |it| began(it).block_number = 1);
+    assert!(matches!(first, BrokenL1Link::FirstBlock { block: 1 }), "{first}");
     let nothing = breaks(honest, |it| it.contract.in_force.clear());
     assert!(matches!(nothing, BrokenL1Link::NoProofSystem { .. }), "{nothing}");
 

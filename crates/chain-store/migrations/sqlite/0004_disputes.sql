@@ -1,0 +1,6 @@
+-- Blocks that provers came to another result of: a chain with one halts until somebody has looked into it.
+CREATE TABLE disputes (
+    block_number INTEGER PRIMARY KEY,
+    block_hash BLOB NOT NULL,
+    cause TEXT NOT NULL
+);
