@@ -1,11 +1,12 @@
-// Sends what no wallet should: malformed, oversized and wrong-typed bodies, and transactions that cannot be right. Each
-// must be refused with the error that the specification names, and change nothing.
+// Sends what no wallet should: malformed, oversized and wrong-typed bodies and WebSocket messages, and transactions
+// that cannot be right. Each must be refused with the error that the specification names, and change nothing.
 //
-// Environment: as wallet.mjs.
+// Environment: as wallet.mjs; SIDEREAL_RPC is the validating proxy's.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Account, CallData, RpcError, RpcProvider, cairo } from 'starknet';
+import { Specification } from './schema.mjs';
 
 const STRK = '0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d';
 const { SIDEREAL_RPC, SIDEREAL_ACCOUNT, SIDEREAL_KEY, SIDEREAL_CONTRACTS, SIDEREAL_OUTPUT } = process.env;
@@ -88,6 +89,89 @@ async function tooLarge() {
   console.log(`bad input: 60 MiB: HTTP ${response.status}`);
 }
 
+// jsonrpsee's own code for a message over its limit; JSON-RPC leaves the range to servers.
+const TOO_LARGE = -32007;
+const ANSWER_LIMIT_MS = 60_000;
+
+// The proxy passes no WebSocket on, so this goes to the gateway itself, and the answers are validated here.
+async function openWebSocket() {
+  const { target } = await (await fetch(new URL('/report', SIDEREAL_RPC))).json();
+  const url = new URL(new URL(SIDEREAL_RPC).pathname, target);
+  url.protocol = 'ws:';
+  const socket = new WebSocket(url);
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve;
+    socket.onerror = ({ message }) => reject(new Error(`${url} cannot be opened: ${message}`));
+  });
+  return socket;
+}
+
+// One message out, one answer in: nothing else is under way on the connection, which must not break.
+function exchange(socket, what, message) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what}: no answer over WebSocket`)), ANSWER_LIMIT_MS);
+    const broken = (cause) => {
+      clearTimeout(timer);
+      reject(new Error(`${what}: the WebSocket broke: ${cause}`));
+    };
+    socket.onerror = (event) => broken(event.message);
+    socket.onclose = ({ code, reason }) => broken(`${code} ${reason}`);
+    socket.onmessage = ({ data }) => {
+      clearTimeout(timer);
+      resolve(data);
+    };
+    socket.send(message);
+  });
+}
+
+async function overWebSocket() {
+  const specification = new Specification(path.join(import.meta.dirname, '../specs/v0.10'));
+  const socket = await openWebSocket();
+  const fits = (what, problems) => assert.deepEqual(problems, [], `${what} over WebSocket`);
+
+  async function worksStill(what) {
+    const call = { ...request('starknet_chainId', []), id: what };
+    const response = JSON.parse(await exchange(socket, what, JSON.stringify(call)));
+    fits(what, specification.responseProblems(call, response));
+    assert.ok(response.result, `after ${what}: ${JSON.stringify(response)}`);
+  }
+
+  async function refusedThere(what, message, codes, problems) {
+    const [response] = [JSON.parse(await exchange(socket, what, message))].flat();
+    fits(what, problems(response));
+    assert.ok(codes.includes(response.error?.code), `${what}: expected ${codes}, got ${JSON.stringify(response)}`);
+    console.log(`bad input: ${what} over WebSocket: ${response.error.code} ${response.error.message}`);
+    await worksStill(what);
+  }
+
+  const noRequest = (what, message, codes) =>
+    refusedThere(what, message, codes, (response) => specification.refusalProblems(response));
+  const wrongRequest = (what, call, codes) =>
+    refusedThere(what, JSON.stringify(call), codes, (response) => specification.responseProblems(call, response));
+
+  await worksStill('nothing wrong');
+  await noRequest('no JSON', '{"jsonrpc": "2.0", "method"', [-32700]);
+  await noRequest('nothing', '', [-32700]);
+  await noRequest('a number', '42', NO_REQUEST);
+  await noRequest('a method that is a number', JSON.stringify(request(7, [])), NO_REQUEST);
+  await noRequest('deep nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, NO_REQUEST);
+  await noRequest('bytes that are no text', new Uint8Array([0x00, 0xff, 0xfe, 0x7b]), [-32700]);
+  await wrongRequest('getNonce of a number', request('starknet_getNonce', ['latest', 1]), [-32602]);
+  await wrongRequest('getNonce of nothing', request('starknet_getNonce', []), [-32602]);
+  await wrongRequest('an unknown method', request('starknet_noSuchMethod', []), [-32601]);
+  await wrongRequest('a subscription', request('starknet_subscribeNewHeads', {}), [-32601]);
+  const tooLong = JSON.stringify(request('starknet_call', ['x'.repeat(8 * 1024 * 1024)]));
+  // What is too long is not read, so nobody knows its id.
+  await refusedThere('8 MiB', tooLong, [TOO_LARGE], ({ id }) => (id === null ? [] : [`the id is ${id}`]));
+
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve;
+  });
+  socket.onerror = null;
+  socket.close();
+  await closed;
+}
+
 async function rejects(what, promise, codes) {
   try {
     await promise;
@@ -128,6 +212,7 @@ const before = await provider.getBlockNumber();
 await notRequests();
 await wrongParameters();
 await tooLarge();
+await overWebSocket();
 await wrongTransactions();
 assert.equal(await provider.getBlockNumber(), before, 'what was refused must not make a block');
 // And after all of it, the chain works.

@@ -2,9 +2,11 @@
 //
 //   node validating-proxy.mjs SPECS_FOLDER TARGET_URL
 //
-// Prints `listening on <port>`. GET /report answers what passed and what was wrong:
-//   { "methods": { "<name>": { "results": n, "errors": n } }, "problems": [ { "method", "problem" } ] }
+// Prints `listening on <port>`. GET /report answers where the gateway is, what passed and what was wrong:
+//   { "target": url, "methods": { "<name>": { "results": n, "errors": n } }, "problems": [ { "method", "problem" } ] }
 // A client may send what is wrong on purpose (header `x-expect-bad-request`): then only the response counts.
+// A gateway that is down, or dies before it has answered in full, is a 502 without JSON: nothing was answered, and
+// there is nothing to validate. WebSockets do not pass: who uses one asks for the target, and validates for itself.
 import { createServer } from 'node:http';
 import { Specification } from './schema.mjs';
 
@@ -77,7 +79,7 @@ async function readBody(stream) {
 const server = createServer(async (incoming, outgoing) => {
   if (incoming.method === 'GET' && incoming.url === '/report') {
     outgoing.setHeader('content-type', 'application/json');
-    outgoing.end(JSON.stringify({ methods, problems }));
+    outgoing.end(JSON.stringify({ target, methods, problems }));
     return;
   }
   try {
@@ -98,4 +100,6 @@ const server = createServer(async (incoming, outgoing) => {
   }
 });
 
+// A connection that ended just when somebody used it again would look like a gateway that is down.
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => console.log(`listening on ${server.address().port}`));

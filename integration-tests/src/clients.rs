@@ -1,4 +1,4 @@
-//! The client libraries, behind the proxy that validates what they send and what they get.
+//! The client libraries, and the proxy that validates what they and everybody else of a scenario send and get.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +77,18 @@ impl ValidatingProxy {
         let problems =
             answer["problems"].as_array().cloned().context("a report without problems")?;
         Ok(Report { methods, problems })
+    }
+
+    /// What has passed so far; fails if any of it is against the specification.
+    pub async fn check(&mut self) -> anyhow::Result<Report> {
+        let report = self.report().await?;
+        anyhow::ensure!(!report.methods.is_empty(), "nothing passed, so nothing was validated");
+        anyhow::ensure!(
+            report.problems.is_empty(),
+            "against the specification: {:#?}",
+            report.problems
+        );
+        Ok(report)
     }
 }
 

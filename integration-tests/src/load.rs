@@ -1,4 +1,4 @@
-//! Transfers that go on through failures, and what must hold of them afterwards.
+//! Transfers that go on through failures, and what must hold of them afterwards; and the load of the command line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,12 @@ use crate::installed;
 use crate::poll::{Seen, until};
 use crate::process::Process;
 use crate::rpc::Rpc;
+use crate::workspace::Workspace;
 
 /// How long the stack may take to execute what it has acknowledged, after the last failure.
 const SETTLE_LIMIT: Duration = Duration::from_secs(180);
+/// Declaring and deploying two contracts first, on a machine that proves at the same time.
+const COMMAND_LIMIT: Duration = Duration::from_secs(420);
 
 /// A transfer that the chain has taken.
 #[derive(Clone, Debug)]
@@ -128,4 +131,45 @@ pub async fn executed_exactly_once(rpc: &Rpc, sent: &[Sent]) -> anyhow::Result<u
         }
     }
     Ok(newest)
+}
+
+/// Runs `sidereal load` with calls of every kind to its end. Fails unless it ended well, and its summary says that all
+/// were sent and executed, and none was refused, reverted or lost.
+pub async fn load_command(
+    endpoint: &str,
+    accounts: &Path,
+    count: u64,
+    workspace: &Workspace,
+) -> anyhow::Result<()> {
+    let contracts = installed::contracts()?;
+    let of_all = count.to_string();
+    let arguments = [
+        "load",
+        "--rpc",
+        endpoint,
+        "--accounts",
+        utf8(accounts)?,
+        "--contracts",
+        utf8(&contracts)?,
+        "--kind",
+        "mixed",
+        "--count",
+        &of_all,
+        "--quiet",
+    ];
+    let sidereal = installed::sidereal()?;
+    let mut process = Process::new("load-command", &sidereal, &arguments, workspace.path());
+    process.start()?;
+    process.finish(COMMAND_LIMIT).await?;
+    let output = process.output()?;
+    let said = |name: &str| {
+        let line = output.lines().find_map(|line| line.strip_prefix(name));
+        line.map(str::trim).with_context(|| format!("no summary with {name:?} in:\n{output}"))
+    };
+    let (sent, executed, missing) = (said("sent ")?, said("executed ")?, said("missing ")?);
+    let all_sent = sent == format!("{count} of {count} (0 refused)");
+    let all_executed =
+        executed.starts_with(&format!("{count} in ")) && executed.ends_with("(0 reverted)");
+    anyhow::ensure!(all_sent && all_executed && missing == "0", "{output}");
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use crate::poll::{Seen, until};
+
 /// An endpoint.
 #[derive(Clone)]
 pub struct Rpc {
@@ -53,9 +55,23 @@ impl Rpc {
     /// Hashes of the transactions of a block, in order.
     pub async fn transactions_of(&self, block: u64) -> anyhow::Result<Vec<String>> {
         let block_id = json!({ "block_number": block });
-        let block = self.call("starknet_getBlockWithTxHashes", json!([block_id])).await?;
-        let hashes = block["transactions"].as_array().context("a block without transactions")?;
-        Ok(hashes.iter().filter_map(|hash| hash.as_str().map(str::to_owned)).collect())
+        hashes_in(&self.call("starknet_getBlockWithTxHashes", json!([block_id])).await?)
+    }
+
+    /// The open block: its number, and the hashes of the transactions that are in it so far, in order.
+    pub async fn open_block(&self) -> anyhow::Result<(u64, Vec<String>)> {
+        let block = self.call("starknet_getBlockWithTxHashes", json!(["pre_confirmed"])).await?;
+        let number = block["block_number"].as_u64().context("an open block without its number")?;
+        Ok((number, hashes_in(&block)?))
+    }
+
+    /// Waits until the block is closed.
+    pub async fn until_closed(&self, block: u64, limit: Duration) -> anyhow::Result<()> {
+        until(&format!("block {block} closed"), limit, || async {
+            let newest = self.block_number().await?;
+            anyhow::Ok(if newest >= block { Seen::Done(()) } else { Seen::NotYet(newest) })
+        })
+        .await
     }
 
     /// STRK that an address holds; the upper half of the number is zero for amounts of a test.
@@ -69,6 +85,11 @@ impl Rpc {
         let low = answer[0].as_str().context("balance_of answered no number")?;
         u128::from_str_radix(low.trim_start_matches("0x"), 16).context("reading a balance")
     }
+}
+
+fn hashes_in(block: &Value) -> anyhow::Result<Vec<String>> {
+    let hashes = block["transactions"].as_array().context("a block without transactions")?;
+    Ok(hashes.iter().filter_map(|hash| hash.as_str().map(str::to_owned)).collect())
 }
 
 /// The fee token.

@@ -1,5 +1,5 @@
-//! The stack under test: `sidereal dev` as one process, or each service as a process of its own on NATS and
-//! PostgreSQL.
+//! The stack under test with a process of its own for each service, on NATS and PostgreSQL; and what both kinds of stack
+//! have in common.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,24 @@ use serde_json::json;
 use sidereal_bus::test_support::NatsServer;
 use sidereal_execution::genesis::dev_keys;
 
-use crate::clients::{FundedAccount, utf8};
+use crate::clients::{FundedAccount, ValidatingProxy, utf8};
 use crate::installed;
 use crate::poll::{Seen, until};
-use crate::ports::{free_port, free_ports};
+use crate::ports::free_port;
 use crate::postgres::PostgresServer;
-use crate::process::{Process, signal};
+use crate::process::Process;
 use crate::rpc::Rpc;
 use crate::workspace::Workspace;
 
 /// A service has to be ready so long after its start; native compilation of the first classes is part of it.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(120);
 /// One proof on a busy machine of two cores, several times over.
 const PROOF_LIMIT: Duration = Duration::from_secs(900);
+/// Blocks that are aggregated together: as many as make a tree that is not the same on both sides.
+pub const BATCH_BLOCKS: u64 = 3;
 /// Accounts of the genesis block, and what their keys are derived from.
-const ACCOUNTS: u32 = 4;
-const SEED: u64 = 7;
+pub(crate) const ACCOUNTS: u32 = 4;
+pub(crate) const SEED: u64 = 7;
 
 /// A process of the stack with separate processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +38,8 @@ pub enum Service {
     Sequencer,
     /// Runs transactions.
     Executor,
+    /// The same; the sequencer goes to it when the first one fails. Only where it was asked for.
+    SecondExecutor,
     /// Keeps proofs and plans jobs.
     ProofStore,
     /// Proves.
@@ -44,8 +48,9 @@ pub enum Service {
 
 impl Service {
     /// In the order in which they are started.
-    pub const ALL: [Service; 5] = [
+    pub const ALL: [Service; 6] = [
         Service::Executor,
+        Service::SecondExecutor,
         Service::Sequencer,
         Service::Gateway,
         Service::ProofStore,
@@ -53,11 +58,20 @@ impl Service {
     ];
 
     /// The subcommand of `sidereal`.
+    fn subcommand(self) -> &'static str {
+        match self {
+            Service::SecondExecutor => Service::Executor.name(),
+            only => only.name(),
+        }
+    }
+
+    /// Its name in logs and failures.
     pub fn name(self) -> &'static str {
         match self {
             Service::Gateway => "gateway",
             Service::Sequencer => "sequencer",
             Service::Executor => "executor",
+            Service::SecondExecutor => "second-executor",
             Service::ProofStore => "proof-store",
             Service::ProverWorker => "prover-worker",
         }
@@ -77,7 +91,9 @@ pub struct StackOptions {
     pub block_ms: u64,
     /// Whether a prover runs. Proofs take most of the machine; what is not about them goes without.
     pub prover: bool,
-    /// Whether the chain is one that settles: blocks are aggregated two by two, and the sequencer asks a settler at
+    /// Whether the sequencer has a second executor to go to. The gateway has its calls run there.
+    pub second_executor: bool,
+    /// Whether the chain is one that settles: blocks are aggregated by [`BATCH_BLOCKS`], and the sequencer asks a settler at
     /// [`SeparateStack::settler_port`] what L1 holds.
     pub settles: bool,
 }
@@ -104,6 +120,8 @@ pub struct SeparateStack {
     pub nats: NatsServer,
     /// The chain store.
     pub postgres: PostgresServer,
+    /// In front of the gateway: every request and response of the scenario passes it.
+    pub proxy: ValidatingProxy,
     rpc: Rpc,
     endpoint: String,
     proofs: String,
@@ -137,6 +155,10 @@ impl SeparateStack {
             native_cache: utf8(&workspace.folder("native")?)?.to_owned(),
             sequencer: of(Service::Sequencer)?,
             executor: of(Service::Executor)?,
+            second_executor: match options.second_executor {
+                true => Some(of(Service::SecondExecutor)?),
+                false => None,
+            },
             gateway: of(Service::Gateway)?,
             proof_store: of(Service::ProofStore)?,
             settler_port: free_port()?,
@@ -153,12 +175,14 @@ impl SeparateStack {
             let process = Process::new(
                 service.name(),
                 &sidereal,
-                &[service.name(), "--config", utf8(&file)?],
+                &[service.subcommand(), "--config", utf8(&file)?],
                 &logs,
             );
             services.push((*service, process, *ports));
         }
-        let endpoint = format!("http://127.0.0.1:{}/rpc/v0_10", configuration.gateway.http);
+        let gateway = format!("http://127.0.0.1:{}", configuration.gateway.http);
+        let proxy = ValidatingProxy::start(&gateway, &logs).await?;
+        let endpoint = proxy.endpoint();
         let proofs = format!("http://127.0.0.1:{}", configuration.proof_store.http);
         let rpc = Rpc::new(&endpoint)?;
         let settler_port = configuration.settler_port;
@@ -167,6 +191,7 @@ impl SeparateStack {
             services,
             nats,
             postgres,
+            proxy,
             rpc,
             endpoint,
             proofs,
@@ -185,7 +210,11 @@ impl SeparateStack {
     fn expected(&self) -> Vec<Service> {
         Service::ALL
             .into_iter()
-            .filter(|service| self.options.prover || *service != Service::ProverWorker)
+            .filter(|service| match service {
+                Service::ProverWorker => self.options.prover,
+                Service::SecondExecutor => self.options.second_executor,
+                _ => true,
+            })
             .collect()
     }
 
@@ -236,7 +265,27 @@ impl SeparateStack {
         Ok(())
     }
 
-    /// The JSON-RPC endpoint.
+    /// Waits until the log of a service has these words.
+    pub async fn until_said(
+        &self,
+        wanted: Service,
+        words: &str,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let found = self.services.iter().find(|(service, ..)| *service == wanted);
+        let (_, process, _) = found.with_context(|| format!("there is no {wanted}"))?;
+        until(&format!("{wanted} saying {words:?}"), limit, || {
+            let said = process.output().map(|output| match output.contains(words) {
+                true => Seen::Done(()),
+                false => Seen::NotYet("not a word of it"),
+            });
+            async move { said }
+        })
+        .await
+        .with_context(|| format!("the end of the log of {wanted}:\n{}", process.tail()))
+    }
+
+    /// The JSON-RPC endpoint: the proxy's.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -277,6 +326,7 @@ struct Configuration {
     native_cache: String,
     sequencer: Ports,
     executor: Ports,
+    second_executor: Option<Ports>,
     gateway: Ports,
     proof_store: Ports,
     settler_port: u16,
@@ -296,6 +346,11 @@ impl Configuration {
         );
         let to =
             |section: &str, port: u16| format!("[{section}]\nurl = \"http://127.0.0.1:{port}\"\n");
+        let executors: Vec<String> = [Some(self.executor), self.second_executor]
+            .into_iter()
+            .flatten()
+            .map(|ports| format!("\"http://127.0.0.1:{}\"", ports.grpc))
+            .collect();
         let sections = match service {
             Service::Gateway => vec![
                 admin,
@@ -304,7 +359,7 @@ impl Configuration {
                 object_store,
                 format!("[rpc]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
                 to("sequencer", self.sequencer.grpc),
-                to("executor", self.executor.grpc),
+                to("executor", self.second_executor.unwrap_or(self.executor).grpc),
             ],
             Service::Sequencer => vec![
                 admin,
@@ -317,11 +372,11 @@ impl Configuration {
                     self.contracts
                 ),
                 format!("[block]\nclose_after_ms = {}\n", self.options.block_ms),
-                format!("[executors]\nurls = [\"http://127.0.0.1:{}\"]\n", self.executor.grpc),
+                format!("[executors]\nurls = [{}]\n", executors.join(", ")),
                 format!("[l1_settlement]\nenabled = {}\npoll_ms = 500\n", self.options.settles),
                 to("l1_settlement.settler", self.settler_port),
             ],
-            Service::Executor => vec![
+            Service::Executor | Service::SecondExecutor => vec![
                 admin,
                 grpc,
                 chain_store,
@@ -337,7 +392,7 @@ impl Configuration {
                 format!("[http]\nlisten = \"127.0.0.1:{}\"\n", ports.http),
                 format!("[database]\nurl = \"{}\"\n", self.proofs_database),
                 format!(
-                    "[aggregation]\nenabled = {}\nmin_blocks = 2\nmax_blocks = 2\n",
+                    "[aggregation]\nenabled = {}\nmin_blocks = {BATCH_BLOCKS}\nmax_blocks = {BATCH_BLOCKS}\n",
                     self.options.settles
                 ),
             ],
@@ -387,18 +442,26 @@ impl SeparateStack {
         let newest = self.rpc.block_number().await?;
         anyhow::ensure!(newest > 0, "no block was closed, so nothing was proven");
         for block in 1..=newest {
-            let url = format!("{}/proofs/{block}/raw", self.proofs);
-            let running = Service::ALL
-                .into_iter()
-                .try_for_each(|service| self.process(service)?.check_running());
-            running?;
+            for service in self.expected() {
+                self.process(service)?.check_running()?;
+            }
             until(&format!("a proof of block {block} of {newest}"), PROOF_LIMIT, || async {
-                let status = reqwest::get(&url).await?.status();
+                let status = self.proof_status(block).await?;
                 anyhow::Ok(if status.is_success() { Seen::Done(()) } else { Seen::NotYet(status) })
             })
             .await?;
         }
         Ok(())
+    }
+
+    /// Whether the proof store has a proof of the block.
+    pub async fn is_proven(&self, block: u64) -> anyhow::Result<bool> {
+        Ok(self.proof_status(block).await?.is_success())
+    }
+
+    async fn proof_status(&self, block: u64) -> anyhow::Result<reqwest::StatusCode> {
+        let url = format!("{}/proofs/{block}/raw", self.proofs);
+        Ok(reqwest::get(&url).await?.status())
     }
 }
 
@@ -428,109 +491,4 @@ pub async fn verify(
         })
     })
     .await
-}
-
-/// `sidereal dev`: all services in one process, and an Anvil beside it.
-pub struct DevStack {
-    process: Process,
-    /// Where it keeps the process id of its Anvil.
-    anvil_id: PathBuf,
-    rpc: Rpc,
-    endpoint: String,
-    proofs: String,
-}
-
-impl DevStack {
-    /// Starts it on free ports, with its data in the workspace, and waits until it answers.
-    pub async fn start(workspace: &Workspace) -> anyhow::Result<Self> {
-        // JSON-RPC first, the proof store's HTTP sixth, L1 ninth.
-        let base = free_ports(9)?;
-        let data = workspace.folder("data")?;
-        let mut process = Process::new(
-            "dev",
-            &installed::sidereal()?,
-            &[
-                "dev",
-                "--data-dir",
-                utf8(&data)?,
-                "--base-port",
-                &base.to_string(),
-                "--accounts",
-                &ACCOUNTS.to_string(),
-                "--seed",
-                &SEED.to_string(),
-                "--block-time-ms",
-                "1000",
-                // The contracts are deployed and a settler looks at them, but nothing is aggregated: that takes minutes.
-                "--aggregate",
-                "0",
-                "--log",
-                "info",
-            ],
-            workspace.path(),
-        );
-        process.start()?;
-        let endpoint = format!("http://127.0.0.1:{base}/rpc/v0_10");
-        let rpc = Rpc::new(&endpoint)?;
-        let mut stack = Self {
-            process,
-            anvil_id: data.join("l1/anvil.pid"),
-            rpc,
-            endpoint,
-            proofs: format!("http://127.0.0.1:{}", base + 5),
-        };
-        stack.wait_until_ready().await?;
-        Ok(stack)
-    }
-
-    /// SIGTERM, and waits until it and its Anvil have ended.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        let status = self.process.stop(Duration::from_secs(60)).await?;
-        anyhow::ensure!(
-            status.success(),
-            "sidereal dev ended with {status}:\n{}",
-            self.process.tail()
-        );
-        anyhow::ensure!(!self.anvil_id.exists(), "sidereal dev has left its Anvil behind");
-        Ok(())
-    }
-
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let (process, rpc) = (&mut self.process, &self.rpc);
-        until("sidereal dev answering", READY_LIMIT, || {
-            let running = process.check_running();
-            async move {
-                running?;
-                let number = rpc.block_number().await?;
-                anyhow::Ok(Seen::<u64, ()>::Done(number))
-            }
-        })
-        .await
-        .with_context(|| format!("the end of its log:\n{}", process.tail()))?;
-        Ok(())
-    }
-
-    /// The JSON-RPC endpoint.
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
-    /// Where the proof store serves HTTP.
-    pub fn proof_store(&self) -> &str {
-        &self.proofs
-    }
-
-    /// The funded accounts.
-    pub async fn accounts(&self) -> anyhow::Result<Vec<FundedAccount>> {
-        funded_accounts(&self.rpc, SEED, ACCOUNTS).await
-    }
-}
-
-impl Drop for DevStack {
-    fn drop(&mut self) {
-        // Its Anvil has a process group of its own, and outlives a chain that is killed. Nobody is left to hear of an error.
-        if let Ok(id) = std::fs::read_to_string(&self.anvil_id) {
-            let _ = signal("KILL", id.trim());
-        }
-    }
 }

@@ -33,20 +33,21 @@ const METHODS: [&str; 22] = [
     "starknet_syncing",
 ];
 
-/// Runs both clients, checks what passed against the specification, and verifies a transaction of the first block
-/// down to its proof.
+/// Runs both clients through the proxy, checks what passed against the specification, and verifies a transaction of
+/// the first block down to its proof.
 pub async fn exercise(
-    endpoint: &str,
+    proxy: &mut ValidatingProxy,
     proof_store: &str,
     accounts: &[FundedAccount],
     workspace: &Workspace,
 ) -> anyhow::Result<()> {
     let [first, second, ..] = accounts else { anyhow::bail!("two funded accounts are needed") };
-    let target = endpoint.strip_suffix("/rpc/v0_10").context("an endpoint without its path")?;
-    let mut proxy = ValidatingProxy::start(target, workspace.path()).await?;
+    let endpoint = proxy.endpoint();
+    // The test itself has called methods, too.
+    let before = proxy.report().await?.methods;
 
-    let by_js = Client::StarknetJs.run(&proxy.endpoint(), first, workspace.path()).await;
-    let by_py = Client::StarknetPy.run(&proxy.endpoint(), second, workspace.path()).await;
+    let by_js = Client::StarknetJs.run(&endpoint, first, workspace.path()).await;
+    let by_py = Client::StarknetPy.run(&endpoint, second, workspace.path()).await;
     // What the specification forbids explains most of what confuses a client, so it is told first.
     let report = proxy.report().await?;
     anyhow::ensure!(
@@ -57,12 +58,15 @@ pub async fn exercise(
         by_py.as_ref().err()
     );
     let (by_js, by_py) = (by_js?, by_py?);
-    let missing: Vec<_> =
-        METHODS.iter().filter(|method| !report.methods.contains_key(**method)).collect();
+    let missing: Vec<_> = METHODS
+        .iter()
+        .filter(|method| report.methods.get(**method) == before.get(**method))
+        .collect();
     anyhow::ensure!(missing.is_empty(), "never called, so never validated: {missing:?}");
 
     let declaration = by_js.first().context("starknet.js sent nothing")?;
-    let walked = verify(declaration, endpoint, proof_store, workspace).await?;
+    let walked = verify(declaration, &endpoint, proof_store, workspace).await?;
+    proxy.check().await?;
     println!("{walked}");
     println!("{} transactions by starknet.js, {} by starknet.py", by_js.len(), by_py.len());
     Ok(())

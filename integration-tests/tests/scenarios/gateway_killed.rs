@@ -1,5 +1,5 @@
 //! The gateway is killed while load runs. It owns nothing: what it acknowledged, the sequencer holds; what it had not
-//! acknowledged, the client sends again. Every transaction is executed exactly once.
+//! acknowledged, the client sends again. Every transaction is executed exactly once, and every block is proven.
 
 use sidereal_integration_tests::stack::Service;
 use sidereal_integration_tests::workspace::within;

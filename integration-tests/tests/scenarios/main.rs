@@ -7,6 +7,7 @@
 mod bad_input;
 mod clients;
 mod crash;
+mod dev_settles;
 mod one_process;
 mod separate_processes;
 mod settled_on_l1;

@@ -1,5 +1,6 @@
 //! PostgreSQL is killed and started again while load runs. A block is one database transaction, so there is all of it
-//! or nothing; nothing is acknowledged that is not in the database. Every transaction is executed exactly once.
+//! or nothing; nothing is acknowledged that is not in the database. Every transaction is executed exactly once, and
+//! every block is proven.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! The proof store is killed before a proof is done, and is down when the worker wants to hand it in. The worker tries
-//! again, the planner finds what has no proof, and every block gets one.
+//! The proof store is killed while load runs, and is down when a block is closed, whose event meets no planner; and
+//! again when a proof is made, which the worker wants to hand in. The planner finds what has no proof, the worker tries
+//! again, and every block gets its proof.
 
 use std::time::Duration;
 
@@ -7,40 +8,43 @@ use sidereal_integration_tests::load::{Load, executed_exactly_once};
 use sidereal_integration_tests::stack::{SeparateStack, Service, StackOptions, verify};
 use sidereal_integration_tests::workspace::within;
 
-const DOWN: Duration = Duration::from_secs(5);
+use crate::crash::{INTERVAL, LIMIT, OPTIONS, PROOF_MADE, PROVING, open_block};
+
+/// Long enough for the worker to have tried, and to have failed.
+const DOWN: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_killed_proof_store_loses_no_proof() -> anyhow::Result<()> {
     within("proof-store-killed", async |workspace| {
-        let options = StackOptions { block_ms: 4_000, prover: true, settles: false };
+        // Long blocks: what is closed while the first proof is awaited has to be proven, too.
+        let options = StackOptions { block_ms: 6_000, ..OPTIONS };
         let mut stack = SeparateStack::start(workspace, options).await?;
         let accounts = stack.accounts().await?;
-        // The events of the first blocks meet no planner.
+        let mut load = Load::start(stack.endpoint(), &accounts[..1], INTERVAL, workspace.path())?;
+        open_block(&stack).await?;
         stack.crash(Service::ProofStore)?;
-        let mut load = Load::start(
-            stack.endpoint(),
-            &accounts[..1],
-            Duration::from_millis(500),
-            workspace.path(),
-        )?;
-        load.go_on(3, Duration::from_secs(60)).await?;
+        stack.rpc().until_closed(1, LIMIT).await?;
+        stack.start_service(Service::ProofStore)?;
+
+        // And again, until the worker has made a proof that nobody takes.
+        stack.until_said(Service::ProverWorker, PROVING, LIMIT).await?;
+        open_block(&stack).await?;
+        stack.crash(Service::ProofStore)?;
+        load.go_on(2, LIMIT).await?;
         let sent = load.stop().await?;
-        executed_exactly_once(stack.rpc(), &sent).await?;
+        stack.until_said(Service::ProverWorker, PROOF_MADE, LIMIT).await?;
+        tokio::time::sleep(DOWN).await;
         stack.start_service(Service::ProofStore)?;
         stack.wait_until_ready().await?;
 
-        // And again, while the worker proves.
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        stack.crash(Service::ProofStore)?;
-        tokio::time::sleep(DOWN).await;
-        stack.start_service(Service::ProofStore)?;
-
+        executed_exactly_once(stack.rpc(), &sent).await?;
         stack.every_block_is_proven().await?;
         let hash = sent
             .iter()
             .find_map(|transfer| transfer.hash.as_deref())
             .expect("no failure met the gateway");
         verify(hash, stack.endpoint(), stack.proof_store(), workspace).await?;
+        stack.proxy.check().await?;
         Ok(())
     })
     .await

@@ -1,5 +1,5 @@
 //! The sequencer is killed while load runs, with a block open. The mempool is durable and the open block is executed
-//! again: every acknowledged transaction is executed exactly once.
+//! again: every acknowledged transaction is executed exactly once, and every block is proven.
 
 use sidereal_integration_tests::stack::Service;
 use sidereal_integration_tests::workspace::within;

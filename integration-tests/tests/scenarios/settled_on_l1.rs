@@ -1,4 +1,4 @@
-//! Two transfers of starknet.js become ACCEPTED_ON_L1: their blocks are proven, the proofs are aggregated into one, and
+//! Three transfers of starknet.js become ACCEPTED_ON_L1: their blocks are proven, the proofs are aggregated into one, and
 //! the contracts on Anvil verify it. The same proof is then settled under every misfortune that a settler may meet:
 //!
 //! * the operator is silent, and an outsider settles, but not a second too early;
@@ -6,7 +6,7 @@
 //! * L1 takes the update back.
 //!
 //! At the end a stranger walks from the transaction to the contract, and rebuilds the state from L1 alone.
-//! The proofs take some ten minutes on two cores: `scripts/test --full`.
+//! The proofs take some twelve minutes on two cores: `scripts/test --full`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,11 +20,13 @@ use sidereal_integration_tests::process::Process;
 use sidereal_integration_tests::settlement::{
     DEPTH_BLOCKS, L1, LEASE_MS, OPERATOR, OPERATOR_SILENCE_S, OUTSIDER,
 };
-use sidereal_integration_tests::stack::{SeparateStack, StackOptions};
+use sidereal_integration_tests::stack::{BATCH_BLOCKS, SeparateStack, StackOptions};
 use sidereal_integration_tests::workspace::{Workspace, within};
 
-/// Two blocks proven and aggregated on a busy machine of two cores, twice over.
-const PROOF_LIMIT: Duration = Duration::from_secs(3_000);
+use crate::crash::OPTIONS;
+
+/// The blocks proven and aggregated on a busy machine of two cores, twice over.
+pub const PROOF_LIMIT: Duration = Duration::from_secs(3_000);
 /// What takes a few looks of a settler.
 const SOON: Duration = Duration::from_secs(90);
 /// Long enough for a settler to lead after another one that was killed, and to have tried.
@@ -34,12 +36,12 @@ const A_WHILE: Duration = Duration::from_millis(LEASE_MS + 5_000);
 #[ignore = "proofs of an aggregation take minutes; scripts/test --full runs it"]
 async fn a_transfer_is_accepted_on_l1_whatever_happens() -> anyhow::Result<()> {
     within("settled-on-l1", async |workspace| {
-        let options = StackOptions { block_ms: 1_000, prover: true, settles: true };
-        let stack = SeparateStack::start(workspace, options).await?;
+        let options = StackOptions { block_ms: 1_000, settles: true, ..OPTIONS };
+        let mut stack = SeparateStack::start(workspace, options).await?;
         let mut l1 = L1::start(&stack, workspace).await?;
         let accounts = stack.accounts().await?;
         let account = accounts.first().context("no funded account")?;
-        let mut client = starknet_js(&stack, account, workspace)?;
+        let mut client = starknet_js(stack.endpoint(), account, BATCH_BLOCKS, workspace)?;
         client.start()?;
 
         let genesis = l1.call("evm_snapshot", json!([])).await?;
@@ -54,36 +56,44 @@ async fn a_transfer_is_accepted_on_l1_whatever_happens() -> anyhow::Result<()> {
         // Nothing of this was accepted on L1 before it was deep enough; now it is.
         l1.mine(DEPTH_BLOCKS).await?;
         client.finish(SOON).await?;
-        let written = std::fs::read(workspace.path().join("transactions.json"))?;
-        let written: Value = serde_json::from_slice(&written)?;
-        let transactions = written["transactions"].as_array().context("no transactions")?;
-        anyhow::ensure!(transactions.len() == 2);
-        for transaction in transactions {
-            let hash = transaction.as_str().context("a transaction without its hash")?;
-            let verified = verify_on_l1(hash, &stack, &l1, workspace).await?;
+        let hashes = transactions(workspace)?;
+        anyhow::ensure!(hashes.len() as u64 == BATCH_BLOCKS);
+        for hash in hashes {
+            let verified = verify_on_l1(&hash, &stack, &l1, workspace).await?;
             println!("{verified}");
         }
         println!("{}", rebuild(&stack, &l1, workspace).await?);
+        stack.proxy.check().await?;
         Ok(())
     })
     .await
 }
 
-fn starknet_js(
-    stack: &SeparateStack,
+/// Sends so many transfers, each in a block of its own, and waits until L1 holds them.
+pub fn starknet_js(
+    endpoint: &str,
     account: &FundedAccount,
+    transfers: u64,
     workspace: &Workspace,
 ) -> anyhow::Result<Process> {
     let script = installed::own("js/settle.mjs")?;
     let output = workspace.path().join("transactions.json");
     let process = Process::new("settle", &installed::node()?, &[text(&script)?], workspace.path())
-        .env("SIDEREAL_RPC", stack.endpoint())
+        .env("SIDEREAL_RPC", endpoint)
         .env("SIDEREAL_ACCOUNT", &account.address)
         .env("SIDEREAL_KEY", &account.key)
-        .env("SIDEREAL_TRANSFERS", "2")
+        .env("SIDEREAL_TRANSFERS", transfers.to_string())
         .env("SIDEREAL_LIMIT_S", (2 * PROOF_LIMIT.as_secs()).to_string())
         .env("SIDEREAL_OUTPUT", text(&output)?);
     Ok(process)
+}
+
+/// The hashes of what [`starknet_js`] sent.
+pub fn transactions(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let written = std::fs::read(workspace.path().join("transactions.json"))?;
+    let written: Value = serde_json::from_slice(&written)?;
+    let hashes = written["transactions"].as_array().context("no transactions")?.iter();
+    hashes.map(|hash| Ok(hash.as_str().context("a hash that is no text")?.to_owned())).collect()
 }
 
 /// The proof is enough: who sends it matters only as long as the operator may be expected to.
@@ -109,7 +119,7 @@ async fn an_outsider_settles(
 
     l1.call("evm_increaseTime", json!([OPERATOR_SILENCE_S])).await?;
     l1.mine(1).await?;
-    l1.settles(2, SOON).await?;
+    l1.settles(BATCH_BLOCKS, SOON).await?;
     anyhow::ensure!(l1.updates_by().await? == [OUTSIDER.address]);
     outsider.stop(SOON).await?;
     Ok(())
@@ -138,7 +148,7 @@ async fn a_killed_settler_settles_once(l1: &mut L1, operator: &mut Process) -> a
     anyhow::ensure!(l1.pending(OPERATOR).await? == sent, "something else was sent");
     l1.mine(1).await?;
     l1.call("evm_setAutomine", json!([true])).await?;
-    l1.settles(2, SOON).await?;
+    l1.settles(BATCH_BLOCKS, SOON).await?;
     tokio::time::sleep(A_WHILE).await;
     anyhow::ensure!(l1.updates_by().await? == [OPERATOR.address]);
     Ok(())
@@ -153,7 +163,7 @@ async fn a_reorganisation_is_settled_again(l1: &mut L1) -> anyhow::Result<()> {
     anyhow::ensure!(l1.updates_by().await?.is_empty());
     l1.call("evm_setAutomine", json!([true])).await?;
     l1.mine(1).await?;
-    l1.settles(2, SOON).await?;
+    l1.settles(BATCH_BLOCKS, SOON).await?;
     anyhow::ensure!(l1.updates_by().await? == [OPERATOR.address]);
     Ok(())
 }
@@ -184,14 +194,19 @@ async fn rebuild(stack: &SeparateStack, l1: &L1, workspace: &Workspace) -> anyho
     command("rebuild", &arguments, workspace).await
 }
 
-async fn command(name: &str, arguments: &[&str], workspace: &Workspace) -> anyhow::Result<String> {
+/// Runs a command of `sidereal`, and returns what it printed.
+pub async fn command(
+    name: &str,
+    arguments: &[&str],
+    workspace: &Workspace,
+) -> anyhow::Result<String> {
     let mut process = Process::new(name, &installed::sidereal()?, arguments, workspace.path());
     process.start()?;
     process.finish(Duration::from_secs(180)).await?;
     process.output()
 }
 
-fn text(path: &Path) -> anyhow::Result<&str> {
+pub fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
