@@ -246,6 +246,9 @@ fn print_roots() -> Result<(), Failure> {
     Ok(())
 }
 
+/// No step may take more.
+const MAX_MEMORY_BYTES: f64 = 16e9;
+
 fn measured<T, E: Into<Failure>>(
     what: &str,
     work: impl FnOnce() -> Result<T, E>,
@@ -261,5 +264,8 @@ fn measured<T, E: Into<Failure>>(
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
         .unwrap_or(f64::NAN);
     println!("{what:<28} {seconds:>7.2} s {:>6.2} GiB", peak_kib / f64::from(1 << 20));
+    if peak_kib * 1_024.0 > MAX_MEMORY_BYTES {
+        return Err(format!("{what} took more than 16 GB of memory").into());
+    }
     Ok(done)
 }

@@ -18,7 +18,7 @@ struct Fixture {
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| load(""));
 
 fn load(name: &str) -> Fixture {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap())
         .join("../../contracts/solidity/test/verifier/fixtures")
         .join(name);
     let json: Value =

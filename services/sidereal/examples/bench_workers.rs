@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let what = if options.aggregate { "aggregated" } else { "proven" };
     println!("blocks of {} transfers", options.transfers);
-    println!("| blocks | workers | all {what}, s | over the first row | provers' memory, GiB |");
+    println!("| blocks | workers | all {what}, s | over the first row | memory of chain and provers, GiB |");
     println!("|---|---|---|---|---|");
     for blocks in &options.blocks {
         let mut baseline = None;
@@ -79,7 +79,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The time, and the provers' memory in GiB.
+/// The time, and the most memory that the chain and its provers had at a time, in GiB.
 async fn proven_in(
     options: &Options,
     blocks: u64,
@@ -114,7 +114,7 @@ async fn proven_in(
     let mut peak = 0.0_f64;
     loop {
         ensure!(chain.0.try_wait()?.is_none(), "the chain ended");
-        peak = peak.max(memory_of_children(chain.0.id())?);
+        peak = peak.max(memory_with_children(chain.0.id())?);
         let done = proofs.done(blocks).await?;
         if done == proofs.wanted(blocks) {
             return Ok((started.elapsed(), peak));
@@ -160,8 +160,8 @@ impl Proofs {
     }
 }
 
-/// What the provers have of memory now, which are the chain's child processes; in GiB.
-fn memory_of_children(parent: u32) -> anyhow::Result<f64> {
+/// What the chain and the provers, which are its child processes, have of memory now; in GiB.
+fn memory_with_children(parent: u32) -> anyhow::Result<f64> {
     let mut kib = 0_u64;
     for process in std::fs::read_dir("/proc")? {
         // A process may end between two looks at it.
@@ -170,7 +170,7 @@ fn memory_of_children(parent: u32) -> anyhow::Result<f64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
         };
-        if field("PPid:") == Some(u64::from(parent)) {
+        if [field("Pid:"), field("PPid:")].contains(&Some(u64::from(parent))) {
             kib += field("VmRSS:").unwrap_or(0);
         }
     }
