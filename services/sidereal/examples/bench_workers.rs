@@ -64,7 +64,9 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let what = if options.aggregate { "aggregated" } else { "proven" };
     println!("blocks of {} transfers", options.transfers);
-    println!("| blocks | workers | all {what}, s | over the first row | memory of chain and provers, GiB |");
+    println!(
+        "| blocks | workers | all {what}, s | over the first row | memory of chain and provers, GiB |"
+    );
     println!("|---|---|---|---|---|");
     for blocks in &options.blocks {
         let mut baseline = None;
