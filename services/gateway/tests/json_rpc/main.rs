@@ -4,6 +4,7 @@
 mod bad_input;
 mod chain;
 mod errors;
+mod events;
 mod finality;
 mod grpc;
 mod openrpc;

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, Bytes, TxKind};
 use alloy::rpc::types::{TransactionInput, TransactionReceipt, TransactionRequest};
+use alloy::sol_types::SolCall as _;
 use anyhow::Context as _;
 use sidereal_l1_settler::{Deployer, Deployment, L1, Verifier};
 use sidereal_os_aggregator::AGGREGATOR_BLAKE_HASH;
 use sidereal_os_aggregator::claims::{CircuitRoots, circuit_hash};
 use sidereal_service::Secret;
+use sidereal_settlement::RollupCore;
 use sidereal_settlement::deployment::{Genesis, PinnedHashes, Roles, VerifierKey};
 use starknet_types_core::felt::Felt;
 
@@ -92,6 +94,22 @@ async fn verifier_and_rollup_are_deployed() -> anyhow::Result<()> {
         async |contract: Address| anvil.ask::<_, Bytes>("eth_getCode", (contract, "latest")).await;
     assert_eq!(code(copy).await?, code(deployed.rollup_core).await?);
     assert_eq!(l1.created_by_us(copy, block).await?, None);
+
+    // An upgrade that waits is told of, with its time.
+    let system = l1.proof_system(deployed.rollup_core, head.hash).await?;
+    let announcement = TransactionRequest {
+        from: Some(account.address()),
+        to: Some(deployed.rollup_core.into()),
+        input: TransactionInput::new(
+            RollupCore::scheduleUpgradeCall { system }.abi_encode().into(),
+        ),
+        ..Default::default()
+    };
+    anyhow::ensure!(mined(&anvil, announcement).await?.status());
+    let head = l1.head().await?;
+    let announced = l1.block_time(head.hash).await?;
+    let pending = l1.pending_upgrade(deployed.rollup_core, head.hash).await?;
+    assert_eq!(pending, Some(announced + 7_200));
     Ok(())
 }
 
@@ -109,18 +127,22 @@ async fn copy(anvil: &Anvil, of: Address, from: Address) -> anyhow::Result<(Addr
         gas: Some(8_000_000),
         ..Default::default()
     };
+    let receipt = mined(anvil, request).await?;
+    let block = receipt.block_number.context("it is in no block")?;
+    Ok((receipt.contract_address.context("it created nothing")?, block))
+}
+
+/// Sends in the name of an account of Anvil's, which answers before the block is made, and waits for the block.
+async fn mined(anvil: &Anvil, request: TransactionRequest) -> anyhow::Result<TransactionReceipt> {
     let hash: B256 = anvil.ask("eth_sendTransaction", (request,)).await?;
     let sent = Instant::now();
-    // Anvil answers before the block is made.
-    let receipt = loop {
+    loop {
         let receipt: Option<TransactionReceipt> =
             anvil.ask("eth_getTransactionReceipt", (hash,)).await?;
         if let Some(receipt) = receipt {
-            break receipt;
+            return Ok(receipt);
         }
         anyhow::ensure!(sent.elapsed() < Duration::from_secs(60), "it is in no block");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    let block = receipt.block_number.context("it is in no block")?;
-    Ok((receipt.contract_address.context("it created nothing")?, block))
+    }
 }

@@ -388,19 +388,7 @@ mod tests {
 
         /// Says that a step is done, with this claim.
         async fn done(&self, step: &str, claim: &str) {
-            let stored = StoredStep {
-                step: step.parse().unwrap(),
-                claim: claim.to_owned(),
-                digest: String::new(),
-                size_bytes: 1,
-                key: format!("steps/{step}.bin"),
-                stored_at: 1,
-                worker: String::new(),
-                cairo_steps: 0,
-                total_ms: 1,
-                prove_ms: 1,
-                peak_memory_bytes: 1,
-            };
+            let stored = StoredStep::done(step.parse().unwrap(), claim);
             assert!(self.intake.index.insert_step(&stored).await.unwrap());
         }
 

@@ -235,22 +235,6 @@ mod tests {
         assert_eq!(wide.batch(&proofs(9, 3_000), 0), 4, "13,400 felts fill a proof");
     }
 
-    fn stored(step: Step) -> StoredStep {
-        StoredStep {
-            step,
-            claim: String::new(),
-            digest: String::new(),
-            size_bytes: 1,
-            key: format!("steps/{step}"),
-            stored_at: 1,
-            worker: String::new(),
-            cairo_steps: 0,
-            total_ms: 1,
-            prove_ms: 1,
-            peak_memory_bytes: 1,
-        }
-    }
-
     /// Pins down that a step is planned once what it takes is there, and never again when it is done; and that one which
     /// failed for good holds back only what takes it, and is repeated alone.
     #[tokio::test]
@@ -284,7 +268,7 @@ mod tests {
             (step, lease)
         };
         let finish = async |step: Step, lease: Lease| {
-            assert!(index.insert_step(&stored(step)).await.unwrap());
+            assert!(index.insert_step(&StoredStep::done(step, "")).await.unwrap());
             lease.ack().await.unwrap();
         };
         let names = |steps: &[Step]| steps.iter().map(Step::to_string).collect::<BTreeSet<_>>();

@@ -46,6 +46,26 @@ pub struct StoredStep {
     pub peak_memory_bytes: u64,
 }
 
+#[cfg(test)]
+impl StoredStep {
+    /// Of a step that was done, and says this.
+    pub fn done(step: Step, claim: &str) -> Self {
+        Self {
+            step,
+            claim: claim.to_owned(),
+            digest: String::new(),
+            size_bytes: 1,
+            key: format!("steps/{step}.bin"),
+            stored_at: 1,
+            worker: String::new(),
+            cairo_steps: 0,
+            total_ms: 1,
+            prove_ms: 1,
+            peak_memory_bytes: 1,
+        }
+    }
+}
+
 /// Runs `$body` in a transaction besides which nobody changes batches: PostgreSQL has to be told so, SQLite has one writer.
 macro_rules! changing_batches {
     ($index:expr, |$transaction:ident| $body:expr) => {{
