@@ -320,6 +320,11 @@ fn contract_breaks(honest: &Evidence) {
     past.contract.held.block_number = 9;
     past.contract.held.root += Felt::ONE;
     walk(&past, 1, &pins, &mut |_| {}).unwrap();
+    // An upgrade that waits breaks no link, and is told.
+    past.contract.pending_upgrade = Some(1_800_000_000);
+    let links = walk(&past, 1, &pins, &mut |_| {}).unwrap();
+    let said = links.last().unwrap().to_string();
+    assert!(said.ends_with(": one is announced, for the Unix time 1800000000"), "{said}");
 }
 
 /// Pins down what the command itself does: it says that a block is not settled; and of one whose update the contract
