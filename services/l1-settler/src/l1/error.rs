@@ -2,9 +2,11 @@
 
 use alloy::primitives::Bytes;
 use alloy::transports::http::reqwest;
-use alloy::transports::{HttpError, RpcError, TransportError, TransportErrorKind};
+use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use sidereal_service::{Classified, ErrorClass};
 use sidereal_settlement::Refusal;
+
+use super::transport::{MAX_ANSWER_BYTES, TooLarge};
 
 /// A call of the node has failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,9 @@ pub enum L1Failure {
     /// There is no node, or it is too slow.
     #[error("the node cannot be reached: {0}")]
     Unreachable(&'static str),
+    /// Larger than any answer that is expected.
+    #[error("the node's answer has more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
     /// The answer is none.
     #[error("the node's answer cannot be read: {0}")]
     Malformed(&'static str),
@@ -71,13 +76,12 @@ impl Classified for L1Error {
             L1Failure::Node { .. } | L1Failure::Http(_) | L1Failure::Unreachable(_) => {
                 ErrorClass::Unavailable
             }
-            L1Failure::Malformed(_) => ErrorClass::Corrupt,
+            L1Failure::TooLarge | L1Failure::Malformed(_) => ErrorClass::Corrupt,
         }
     }
 }
 
 fn failure(error: &TransportError) -> L1Failure {
-    let http = |error: &HttpError| L1Failure::Http(error.status);
     match error {
         RpcError::ErrorResp(answer) => {
             // Nodes that name no data, or not as such, have a message at least.
@@ -91,9 +95,9 @@ fn failure(error: &TransportError) -> L1Failure {
         }
         RpcError::NullResp => L1Failure::Malformed("it is null"),
         RpcError::DeserError { .. } => L1Failure::Malformed("it has another form than expected"),
-        RpcError::Transport(TransportErrorKind::HttpError(error)) => http(error),
-        RpcError::Transport(TransportErrorKind::HttpErrorWithRetryAfter { error, .. }) => {
-            http(error)
+        RpcError::Transport(TransportErrorKind::HttpError(error)) => L1Failure::Http(error.status),
+        RpcError::Transport(TransportErrorKind::Custom(error)) if error.is::<TooLarge>() => {
+            L1Failure::TooLarge
         }
         RpcError::Transport(TransportErrorKind::Custom(error)) => {
             let Some(error) = error.downcast_ref::<reqwest::Error>() else {

@@ -2,6 +2,7 @@
 
 mod contract;
 mod error;
+mod transport;
 mod updates;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use contract::{Delays, InForce};
 pub(crate) use error::PoolAnswer;
 use error::no_answer;
 pub use error::{L1Error, L1Failure};
+use transport::BoundedHttp;
 pub use updates::{L1Update, UpdatesError};
 
 use crate::fees::Prices;
@@ -79,7 +81,8 @@ impl L1 {
         // The errors' own texts would show the URL.
         let url = reqwest::Url::parse(url.expose()).map_err(|_| BadUrl)?;
         let http = reqwest::Client::builder().timeout(timeout).build().map_err(|_| BadUrl)?;
-        Ok(Self { client: RpcClient::new_http_with_client(http, url) })
+        // Whether the node is near only matters to subscriptions.
+        Ok(Self { client: RpcClient::new(BoundedHttp::new(http, url), false) })
     }
 
     async fn ask<P: RpcSend, R: RpcRecv>(
