@@ -131,7 +131,7 @@ pub struct InitialReads {
 }
 
 /// A closed block, before the tries are updated and the header is computed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BlockExecution {
     /// The environment it was executed in.
     pub environment: BlockEnvironment,
@@ -148,4 +148,53 @@ pub struct BlockExecution {
     pub executed_classes: BTreeSet<ClassHash>,
     /// The predicted size of the block's proof.
     pub proof_load: ProofLoad,
+}
+
+/// What is left to say of a closed block to who has its transactions, and was told their receipts one after the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockClosing {
+    /// As [`BlockExecution::environment`].
+    pub environment: BlockEnvironment,
+    /// The included transactions' hashes, in order.
+    pub transactions: Vec<TransactionHash>,
+    /// As [`BlockExecution::state_diff`].
+    pub state_diff: ThinStateDiff,
+    /// As [`BlockExecution::initial_reads`].
+    pub initial_reads: InitialReads,
+    /// As [`BlockExecution::executed_classes`].
+    pub executed_classes: BTreeSet<ClassHash>,
+    /// As [`BlockExecution::proof_load`].
+    pub proof_load: ProofLoad,
+}
+
+impl From<BlockExecution> for BlockClosing {
+    fn from(execution: BlockExecution) -> Self {
+        Self {
+            environment: execution.environment,
+            transactions: execution.transactions.iter().map(|one| one.hash).collect(),
+            state_diff: execution.state_diff,
+            initial_reads: execution.initial_reads,
+            executed_classes: execution.executed_classes,
+            proof_load: execution.proof_load,
+        }
+    }
+}
+
+impl BlockClosing {
+    /// The whole block.
+    pub fn with(
+        self,
+        transactions: Vec<BlockTransaction>,
+        receipts: Vec<TransactionReceipt>,
+    ) -> BlockExecution {
+        BlockExecution {
+            environment: self.environment,
+            transactions,
+            receipts,
+            state_diff: self.state_diff,
+            initial_reads: self.initial_reads,
+            executed_classes: self.executed_classes,
+            proof_load: self.proof_load,
+        }
+    }
 }

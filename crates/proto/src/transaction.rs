@@ -111,7 +111,7 @@ pub fn to_wire_unhashed(transaction: &Transaction) -> Result<types::Transaction,
     Ok(types::Transaction { hash: Vec::new(), kind: Some(kind) })
 }
 
-/// Reads a transaction. The claimed hash is only claimed: whoever relies on it recomputes it.
+/// Reads a transaction. The claimed hash is only claimed: who takes it from a wallet recomputes it.
 pub fn from_wire(wire: types::Transaction) -> Result<ReceivedTransaction, ConversionError> {
     let claimed_hash =
         if wire.hash.is_empty() { None } else { Some(felt::transaction_hash("hash", &wire.hash)?) };

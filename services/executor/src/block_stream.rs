@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sidereal_chain_store::{BlockSelector, ChainStore, ChainStoreError};
 use sidereal_execution::engine::{BlockExecutor, EngineError};
 use sidereal_execution::limits::BlockLimits;
-use sidereal_execution::outcome::BlockExecution;
+use sidereal_execution::outcome::{BlockClosing, BlockExecution};
 use sidereal_execution::spawn_deep;
 use sidereal_execution::state::{BlockState, ChangedValues, StateValues};
 use sidereal_execution::transaction::BlockTransaction;
+use sidereal_proto::error::ConversionProblem;
 use sidereal_proto::executor as wire;
 use sidereal_proto::{ConversionError, felt, payload, transaction};
 use sidereal_service::{Classified, ErrorClass, Guard, to_status};
@@ -326,8 +327,9 @@ fn batch(batch: wire::TransactionBatch) -> Result<Vec<BlockTransaction>, StreamE
         .into_iter()
         .map(|wire| {
             let received = transaction::from_wire(wire).map_err(StreamError::Message)?;
-            // A transaction without a hash is refused by the engine: zero is not its hash.
-            let hash = received.claimed_hash.unwrap_or_default();
+            // The sequencer's: it computed it.
+            let missing = || ConversionError::new("hash", ConversionProblem::Missing);
+            let hash = received.claimed_hash.ok_or_else(missing).map_err(StreamError::Message)?;
             Ok(BlockTransaction { hash, transaction: received.transaction })
         })
         .collect()
@@ -354,7 +356,7 @@ fn execute(
                     number: execution.environment.number,
                     values: Arc::new(ChangedValues::new(before, &execution.state_diff)),
                 });
-                let closed = wire::execute_block_response::Message::Closed(closed(&execution, id)?);
+                let closed = wire::execute_block_response::Message::Closed(closed(execution, id)?);
                 let _ = answers.blocking_send(Ok(response(closed)));
                 return Ok(());
             }
@@ -393,9 +395,9 @@ fn response(message: wire::execute_block_response::Message) -> wire::ExecuteBloc
     wire::ExecuteBlockResponse { message: Some(message) }
 }
 
-fn closed(execution: &BlockExecution, id: Uuid) -> Result<wire::ClosedBlock, StreamError> {
-    let json = serde_json::to_vec(execution).map_err(StreamError::Json)?;
-    let execution_json_zstd =
+fn closed(execution: BlockExecution, id: Uuid) -> Result<wire::ClosedBlock, StreamError> {
+    let json = serde_json::to_vec(&BlockClosing::from(execution)).map_err(StreamError::Json)?;
+    let closing_json_zstd =
         zstd::encode_all(json.as_slice(), 1).map_err(StreamError::Compression)?;
-    Ok(wire::ClosedBlock { execution_json_zstd, execution_id: id.as_bytes().to_vec() })
+    Ok(wire::ClosedBlock { closing_json_zstd, execution_id: id.as_bytes().to_vec() })
 }

@@ -306,9 +306,8 @@ impl Producer {
                     requests.close(head.hash).await?;
                     let closed = tokio::time::timeout(stream.timeout(), stream.answer()).await;
                     return match closed.map_err(|_| stream.silent())?? {
-                        executor::Answer::Closed(execution, id) => {
-                            open.check_closed(&execution)?;
-                            let execution = Arc::from(execution);
+                        executor::Answer::Closed(closing, id) => {
+                            let execution = Arc::new(open.closed(*closing)?);
                             Ok(Driven::Closed { parent: head, execution, id, reason })
                         }
                         executor::Answer::Outcomes { .. } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::limits::BlockLimits;
-use sidereal_execution::outcome::{BlockExecution, TransactionOutcome};
+use sidereal_execution::outcome::{BlockClosing, TransactionOutcome};
 use sidereal_execution::transaction::BlockTransaction;
 use sidereal_proto::executor as wire;
 use sidereal_proto::executor::executor_service_client::ExecutorServiceClient;
@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-/// Decompressed size of a closed block's execution, in bytes, beyond which it is refused.
-const MAX_EXECUTION_BYTES: u64 = 512 * 1024 * 1024;
+/// Decompressed size of what closes a block, in bytes, beyond which it is refused.
+const MAX_CLOSING_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Messages to the executor that may be on their way.
 const REQUESTS_IN_HAND: usize = 64;
@@ -85,11 +85,11 @@ pub enum Unreadable {
     #[error("a field is malformed")]
     Field(#[source] ConversionError),
     /// It does not decompress within its bound.
-    #[error("the closed block does not decompress into at most {MAX_EXECUTION_BYTES} bytes")]
+    #[error("the closed block does not decompress into at most {MAX_CLOSING_BYTES} bytes")]
     Compression(#[source] std::io::Error),
     /// The closed block is not one.
     #[error("the closed block is malformed")]
-    Execution(#[source] serde_json::Error),
+    Closing(#[source] serde_json::Error),
     /// The message is empty.
     #[error("a message has no content")]
     Empty,
@@ -106,7 +106,7 @@ pub enum Answer {
         state_diff: Box<ThinStateDiff>,
     },
     /// The block is closed; and what the executor calls this execution.
-    Closed(Box<BlockExecution>, Vec<u8>),
+    Closed(Box<BlockClosing>, Vec<u8>),
 }
 
 impl Executor {
@@ -267,9 +267,9 @@ fn read(message: wire::ExecuteBlockResponse) -> Result<Answer, Unreadable> {
             Ok(Answer::Outcomes { outcomes, block_full: batch.block_full, state_diff })
         }
         wire::execute_block_response::Message::Closed(closed) => {
-            let json = decompress(&closed.execution_json_zstd).map_err(Unreadable::Compression)?;
-            let execution = serde_json::from_slice(&json).map_err(Unreadable::Execution)?;
-            Ok(Answer::Closed(execution, closed.execution_id))
+            let json = decompress(&closed.closing_json_zstd).map_err(Unreadable::Compression)?;
+            let closing = serde_json::from_slice(&json).map_err(Unreadable::Closing)?;
+            Ok(Answer::Closed(closing, closed.execution_id))
         }
     }
 }
@@ -278,8 +278,8 @@ fn decompress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut json = Vec::new();
     let decoder = zstd::Decoder::new(bytes)?;
-    decoder.take(MAX_EXECUTION_BYTES + 1).read_to_end(&mut json)?;
-    if u64::try_from(json.len()).is_ok_and(|length| length <= MAX_EXECUTION_BYTES) {
+    decoder.take(MAX_CLOSING_BYTES + 1).read_to_end(&mut json)?;
+    if u64::try_from(json.len()).is_ok_and(|length| length <= MAX_CLOSING_BYTES) {
         return Ok(json);
     }
     Err(std::io::Error::other("the bound is exceeded"))

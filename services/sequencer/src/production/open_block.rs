@@ -17,7 +17,8 @@ use std::sync::Arc;
 use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::engine::opening_changes;
 use sidereal_execution::outcome::{
-    BlockExecution, Rejection, RejectionReason, TransactionOutcome, TransactionReceipt,
+    BlockClosing, BlockExecution, Rejection, RejectionReason, TransactionOutcome,
+    TransactionReceipt,
 };
 use sidereal_execution::state::extend_diff;
 use sidereal_execution::transaction::BlockTransaction;
@@ -315,22 +316,22 @@ impl OpenBlock {
         Ok((returned.map(|transaction| transaction.hash).collect(), too_large))
     }
 
-    /// Checks that what the executor closed is what was built.
-    pub fn check_closed(&self, closed: &BlockExecution) -> Result<(), Disagreement> {
+    /// The whole block, when what the executor closed is what was built. Of transactions only the hashes are compared.
+    pub fn closed(&self, closing: BlockClosing) -> Result<BlockExecution, Disagreement> {
         let block = self.environment.number;
         let differs = |part| Err(Disagreement::ClosedOtherwise { block, part });
-        if closed.environment != self.environment {
+        if closing.environment != self.environment {
             return differs("environments");
         }
-        let transactions = self.included.iter().map(|(transaction, _)| &**transaction);
-        if !closed.transactions.iter().eq(transactions) {
+        let built = self.included.iter().map(|(transaction, _)| &transaction.hash);
+        if !closing.transactions.iter().eq(built) {
             return differs("transactions");
         }
-        let receipts = self.included.iter().map(|(_, receipt)| &**receipt);
-        if !closed.receipts.iter().eq(receipts) {
-            return differs("receipts");
-        }
-        Ok(())
+        let included = self.included.iter();
+        let whole =
+            included.map(|(transaction, receipt)| ((**transaction).clone(), (**receipt).clone()));
+        let (transactions, receipts) = whole.unzip();
+        Ok(closing.with(transactions, receipts))
     }
 }
 

@@ -9,7 +9,7 @@ use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::engine::opening_changes;
 use sidereal_execution::limits::ProofLoad;
 use sidereal_execution::outcome::{
-    BlockExecution, InitialReads, Rejection, RejectionReason, TransactionOutcome,
+    BlockClosing, BlockExecution, InitialReads, Rejection, RejectionReason, TransactionOutcome,
     TransactionReceipt,
 };
 use sidereal_execution::state::extend_diff;
@@ -206,7 +206,8 @@ proptest! {
         let every: Vec<_> = (0..rejects.len()).map(|id| TransactionHash(Felt::from(id))).collect();
         prop_assert_eq!(all, every);
         if closed {
-            prop_assert_eq!(open.check_closed(&execution(&open)), Ok(()));
+            let block = execution(&open);
+            prop_assert_eq!(open.closed(block.clone().into()), Ok(block));
         }
     }
 }
@@ -263,7 +264,8 @@ fn a_replay_may_word_a_revert_differently_and_its_words_count() {
     open.replay();
     let again = open.answer(TransactionOutcome::Included(Box::new(reverted("vm"))));
     assert_eq!(again, Ok(Answer::Reconfirmed));
-    assert_eq!(*open.included()[0].1, reverted("vm"));
+    let block = open.closed(execution(&open).into()).unwrap();
+    assert_eq!(block.receipts, [reverted("vm")]);
 }
 
 #[test]
@@ -278,23 +280,23 @@ fn an_answer_out_of_turn_is_a_disagreement() {
 }
 
 #[test]
-fn a_closed_block_with_another_transaction_receipt_or_environment_is_a_disagreement() {
+fn a_closed_block_with_another_transaction_or_environment_is_a_disagreement() {
     let open = with_one_included();
-    let good = execution(&open);
-    assert_eq!(open.check_closed(&good), Ok(()));
-    let part = |closed: &BlockExecution| match open.check_closed(closed) {
+    let good = BlockClosing::from(execution(&open));
+    assert_eq!(open.closed(good.clone()), Ok(execution(&open)));
+    let part = |closing: BlockClosing| match open.closed(closing) {
         Err(Disagreement::ClosedOtherwise { part, .. }) => part,
         other => panic!("{other:?}"),
     };
-    let mut closed = good.clone();
-    closed.environment.timestamp = BlockTimestamp(8);
-    assert_eq!(part(&closed), "environments");
-    let mut closed = good.clone();
-    closed.transactions.clear();
-    assert_eq!(part(&closed), "transactions");
-    let mut closed = good;
-    closed.receipts[0].actual_fee = Fee(9);
-    assert_eq!(part(&closed), "receipts");
+    let mut closing = good.clone();
+    closing.environment.timestamp = BlockTimestamp(8);
+    assert_eq!(part(closing), "environments");
+    let mut closing = good.clone();
+    closing.transactions.clear();
+    assert_eq!(part(closing), "transactions");
+    let mut closing = good;
+    closing.transactions[0].0 += Felt::ONE;
+    assert_eq!(part(closing), "transactions");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use sidereal_execution::block::BlockEnvironment;
 use sidereal_execution::classes::{ExecutionMode, RunnableClasses, RunnableClassesConfig};
 use sidereal_execution::engine::BlockExecutor;
 use sidereal_execution::limits::BlockLimits;
+use sidereal_execution::outcome::BlockClosing;
 use sidereal_execution::query::{QueryContext, validate};
 use sidereal_execution::state::{BlockState, ChangedValues, StateValueError, StateValues};
 use sidereal_execution::testing::{SharedClasses, contract};
@@ -21,7 +22,6 @@ use sidereal_proto::{MAX_MESSAGE_BYTES, payload, transaction};
 use starknet_api::block::BlockNumber;
 use starknet_api::core::{ClassHash, CompiledClassHash, ContractAddress, Nonce};
 use starknet_api::state::StorageKey;
-use starknet_api::transaction::fields::Fee;
 use starknet_types_core::felt::Felt;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, mpsc};
@@ -35,7 +35,7 @@ pub enum Fault {
     None,
     /// Every stream ends after so many outcomes.
     BreakAfter(usize),
-    /// Closed blocks have another fee in their first receipt than was answered.
+    /// Closed blocks lack their last transaction.
     LieAtClose,
 }
 
@@ -297,15 +297,13 @@ async fn serve_block(
             }
             Some(Message::Close(_)) => {
                 let closed = blocking(move || block.close()).await;
-                let mut execution = closed.map_err(engine_failed)?;
-                if this.fault == Fault::LieAtClose
-                    && let Some(receipt) = execution.receipts.first_mut()
-                {
-                    receipt.actual_fee = Fee(receipt.actual_fee.0 + 1);
+                let mut closing = BlockClosing::from(closed.map_err(engine_failed)?);
+                if this.fault == Fault::LieAtClose {
+                    closing.transactions.pop();
                 }
-                let json = serde_json::to_vec(&execution).unwrap();
-                let execution_json_zstd = zstd::encode_all(json.as_slice(), 1).unwrap();
-                let closed = ClosedBlock { execution_json_zstd, execution_id: Vec::new() };
+                let json = serde_json::to_vec(&closing).unwrap();
+                let closing_json_zstd = zstd::encode_all(json.as_slice(), 1).unwrap();
+                let closed = ClosedBlock { closing_json_zstd, execution_id: Vec::new() };
                 send(answers, execute_block_response::Message::Closed(closed)).await;
                 return Ok(());
             }
