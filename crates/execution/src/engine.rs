@@ -35,7 +35,7 @@ pub use crate::outcome::{
 };
 use crate::proof_load::LoadCounter;
 use crate::state::BlockState;
-use crate::transaction::{BlockTransaction, TransactionError};
+use crate::transaction::BlockTransaction;
 
 /// Why a block cannot be built. The transactions offered to it are not at fault.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +195,9 @@ impl BlockExecutor {
     }
 
     /// Executes a batch. Runs on a thread of its own: native code needs a deep stack.
+    ///
+    /// Hashes are taken as given: the sequencer computes them when it takes a transaction in, a replay computes them anew
+    /// ([`crate::replay::replay`]).
     pub fn execute(&mut self, batch: &[BlockTransaction]) -> Result<Executed, EngineError> {
         let block = self.environment.number.0;
         if self.full {
@@ -234,7 +237,7 @@ impl BlockExecutor {
                 message,
             })))
         };
-        let executable = match self.executable(transaction) {
+        let executable = match transaction.executable(self.state.classes().as_ref()) {
             Ok(executable) => executable,
             Err(error) => {
                 let reason = crate::query::transaction_reason(&error);
@@ -263,14 +266,6 @@ impl BlockExecutor {
             ),
             Step::BlockFull => Ok(None),
         }
-    }
-
-    fn executable(
-        &self,
-        transaction: &BlockTransaction,
-    ) -> Result<ApiTransaction, TransactionError> {
-        transaction.check_hash(&self.environment.chain_id)?;
-        transaction.executable(self.state.classes().as_ref())
     }
 
     /// Executes one transaction, and commits it if it fits.

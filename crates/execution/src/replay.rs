@@ -176,6 +176,7 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
     let block = witness.environment.number.0;
     check_header(witness)?;
     check_nodes(witness)?;
+    check_transaction_hashes(witness)?;
     let tries = check_initial_reads(witness)?;
 
     let classes = Arc::new(WitnessClasses::checked(witness)?);
@@ -242,6 +243,16 @@ pub fn replay(witness: &BlockWitness) -> Result<ReplayedBlock, ReplayError> {
         updated_roots: update.roots,
         context,
     })
+}
+
+/// The engine takes a transaction's hash as given.
+fn check_transaction_hashes(witness: &BlockWitness) -> Result<(), ReplayError> {
+    let block = witness.environment.number.0;
+    witness
+        .transactions
+        .iter()
+        .try_for_each(|transaction| transaction.check_hash(&witness.environment.chain_id))
+        .map_err(|source| ReplayError::Transaction { block, source: Box::new(source) })
 }
 
 fn check_header(witness: &BlockWitness) -> Result<(), ReplayError> {
@@ -479,7 +490,7 @@ impl Classes for WitnessClasses {
         check_compiled_class_hash(class_hash, &class.casm, compiled_class_hash)?;
         let components = class.declared.as_ref().ok_or(ClassError::NotFound { class_hash })?;
         ClassInfo::new(
-            &ContractClass::V1((class.casm.clone(), class.sierra_version.clone())),
+            &ContractClass::V1(((*class.casm).clone(), class.sierra_version.clone())),
             components.sierra_program_length,
             components.abi_length,
             class.sierra_version.clone(),

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use cairo_lang_starknet_classes::casm_contract_class::CasmContractClass;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sidereal_patricia::state::{AccessedKeys, StateCommitmentFacts};
@@ -19,7 +18,7 @@ use starknet_api::state::{ContractClassComponentHashes, SierraContractClass, Thi
 use starknet_types_core::felt::Felt;
 
 use crate::block::BlockEnvironment;
-use crate::classes::{ClassError, ClassSource};
+use crate::classes::{ClassError, ClassSource, SharedCasm};
 use crate::header::BlockHeader;
 use crate::outcome::{BlockExecution, InitialReads, TransactionReceipt};
 use crate::transaction::BlockTransaction;
@@ -75,7 +74,7 @@ pub struct BlockWitness {
 #[serde(deny_unknown_fields)]
 pub struct WitnessClass {
     /// The compiled class, with its bytecode segment lengths.
-    pub casm: CasmContractClass,
+    pub casm: SharedCasm,
     /// Decides how gas is counted.
     pub sierra_version: SierraVersion,
     /// For a class that this block declares.

@@ -198,7 +198,8 @@ fn a_rejected_transaction_changes_nothing() {
             Some(RejectionReason::NonceTooOld),
             Some(RejectionReason::NonceTooHigh),
             Some(RejectionReason::ValidationFailed),
-            Some(RejectionReason::Malformed),
+            // The account's signature is of the other hash.
+            Some(RejectionReason::ValidationFailed),
             Some(RejectionReason::InsufficientResourceBounds),
             // No balance.
             Some(RejectionReason::InsufficientBalance),
@@ -329,11 +330,13 @@ fn a_changed_witness_is_refused() {
 
     let error = refused(witness, "bytecode", |witness| {
         let class = witness.classes.values_mut().next().unwrap();
-        class.casm.bytecode[3].value += 1_u8;
+        let mut casm = (*class.casm).clone();
+        casm.bytecode[3].value += 1_u8;
+        class.casm = casm.into();
     });
     assert!(matches!(error, ReplayError::Class { .. }), "{error}");
 
-    let error = refused(witness, "calldata", |witness| {
+    let other_calldata = |witness: &mut BlockWitness| {
         let Transaction::Invoke(InvokeTransaction::V3(tx)) =
             &mut witness.transactions[0].transaction
         else {
@@ -342,6 +345,15 @@ fn a_changed_witness_is_refused() {
         let mut calldata = tx.calldata.0.to_vec();
         *calldata.last_mut().unwrap() += Felt::ONE;
         tx.calldata = starknet_api::transaction::fields::Calldata(Arc::new(calldata));
+    };
+    let error = refused(witness, "calldata", other_calldata);
+    assert!(matches!(error, ReplayError::Transaction { .. }), "{error}");
+    // With the hash that it has now, the account refuses its signature.
+    let error = refused(witness, "calldata and hash", |witness| {
+        other_calldata(witness);
+        let chain_id = &witness.environment.chain_id;
+        let hash = witness.transactions[0].compute_hash(chain_id).unwrap();
+        witness.transactions[0].hash = hash;
     });
     assert!(matches!(error, ReplayError::Rejected { .. }), "{error}");
 

@@ -50,7 +50,7 @@ impl OsInput {
             .classes
             .iter()
             .map(|(class_hash, class)| {
-                (compiled_class_hash(class_hash), Arc::new(class.casm.clone()))
+                (compiled_class_hash(class_hash), Arc::new((*class.casm).clone()))
             })
             .collect();
         let class_components = witness

@@ -10,7 +10,7 @@ use sidereal_execution::classes::{ClassError, DeclaredClass, MemoryClasses};
 use sidereal_object_store::{ObjectKey, ObjectStore, ObjectStoreError};
 use starknet_api::core::ClassHash;
 
-/// Classes kept in memory; a class is a few megabytes at most.
+/// Classes kept in memory, with the JSON of those that ran; a class is a few megabytes at most.
 const CACHED_CLASSES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// Decompressed size of a stored class, in bytes, beyond which it is refused.

@@ -128,8 +128,9 @@ async fn until_shutdown(config: SequencerConfig, shutdown: Shutdown) -> Result<(
         .await
         .map_err(SequencerError::Genesis)?;
     let shared = Shared::new(config.mempool.pool_limits(), tip);
-    let waiting =
-        recovery::recover(&store, &shared).await.map_err(store_failed("taking up the mempool"))?;
+    let waiting = recovery::recover(&store, &shared, &chain_id)
+        .await
+        .map_err(store_failed("taking up the mempool"))?;
     tracing::info!(head = tip.head.number.0, waiting, "chain taken up");
 
     let validator =

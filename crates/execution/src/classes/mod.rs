@@ -3,6 +3,7 @@
 //! A class is stored twice: the Sierra that was declared and the CASM compiled from it. A [`ClassSource`]
 //! finds both by class hash; a [`RunnableClasses`] turns them into what blockifier runs, and keeps that.
 
+mod casm;
 mod compile;
 #[cfg(feature = "native")]
 mod native;
@@ -20,6 +21,7 @@ use starknet_api::contract_class::{ClassInfo, ContractClass, SierraVersion};
 use starknet_api::core::{ClassHash, CompiledClassHash};
 use starknet_api::state::SierraContractClass;
 
+pub use casm::SharedCasm;
 pub use compile::{CompilationLimits, CompiledSierra, compile_sierra, parse_sierra};
 pub(crate) use runnable::vm_class;
 pub use runnable::{ExecutionMode, RunnableClasses, RunnableClassesConfig};
@@ -36,7 +38,7 @@ pub struct DeclaredClass {
     /// What the declare transaction carried.
     pub sierra: SierraContractClass,
     /// What runs, compiled from `sierra`.
-    pub casm: CasmContractClass,
+    pub casm: SharedCasm,
 }
 
 /// Why a class cannot be used.
@@ -162,7 +164,7 @@ impl DeclaredClass {
     pub fn class_info(&self) -> Result<ClassInfo, ClassError> {
         let version = self.sierra_version()?;
         ClassInfo::new(
-            &ContractClass::V1((self.casm.clone(), version.clone())),
+            &ContractClass::V1(((*self.casm).clone(), version.clone())),
             self.sierra.sierra_program.len(),
             self.sierra.abi.len(),
             version,
