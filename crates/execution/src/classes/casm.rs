@@ -8,8 +8,8 @@ use cairo_lang_starknet_classes::casm_contract_class::CasmContractClass;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// A compiled class and its JSON, which is written once: the witness of every block that runs the class repeats it, and it
-/// is longer than all else there. Cheap to clone.
+/// A compiled class and its JSON, which is written once, when a witness first holds it: the witness of every block that runs
+/// the class repeats it. Cheap to clone.
 #[derive(Clone)]
 pub struct SharedCasm(Arc<Inner>);
 
