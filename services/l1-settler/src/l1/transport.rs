@@ -65,12 +65,14 @@ impl Service<RequestPacket> for BoundedHttp {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use axum::Router;
     use axum::http::StatusCode;
     use axum::routing::post;
     use sidereal_service::Secret;
+    use tracing_subscriber::fmt::format::FmtSpan;
 
     use super::super::{L1, L1Failure};
     use super::*;
@@ -83,6 +85,48 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let l1 = L1::new(&url, Duration::from_secs(20)).unwrap();
         l1.chain_id().await.map_err(|error| error.source)
+    }
+
+    /// What is traced, at every level.
+    #[derive(Clone, Default)]
+    struct Traced(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Traced {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Pins down that a key in the node's URL is traced by nobody, in an answer or without one.
+    #[tokio::test]
+    async fn the_url_is_in_no_trace() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let node = listener.local_addr().unwrap();
+        let routes = Router::new().route("/{key}", post(async || StatusCode::FORBIDDEN));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let traced = Traced::default();
+        let writer = traced.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _traced = tracing::subscriber::set_default(subscriber);
+        // Nobody listens on the reserved port 1.
+        for node in [node.to_string(), "127.0.0.1:1".to_owned()] {
+            let url = Secret::new(format!("http://{node}/the-key"));
+            let l1 = L1::new(&url, Duration::from_secs(20)).unwrap();
+            let refused = l1.chain_id().await.unwrap_err();
+            tracing::info!(error = %sidereal_service::error_chain(&refused), "refused");
+        }
+        let traced = String::from_utf8(traced.0.lock().unwrap().clone()).unwrap();
+        assert!(traced.contains("HTTP status 403") && traced.contains("no connection"), "{traced}");
+        assert!(!traced.contains("the-key"), "{traced}");
     }
 
     /// Pins down the bound, and that a node's own words are kept whatever the status that brings them.
